@@ -1,0 +1,123 @@
+"""Typed settings from one TOML file; each limit and time-out has its default and its reason here.
+
+`load_config` reads the file and the environment (`MAILSTACK_QUEUE__GIVE_UP_AFTER=5d`), and answers each mistake with one
+line that says what, why and the mend. The parts below are handed to whoever needs them; nobody else reads the file.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+
+Network = IPv4Network | IPv6Network
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where each service listens: `address:port`, `[address]:port` or `systemd:NAME`; an empty tuple turns it off."""
+
+    smtp: tuple[str, ...] = ("0.0.0.0:25",)
+    submission: tuple[str, ...] = ("0.0.0.0:587",)
+    submissions: tuple[str, ...] = ("0.0.0.0:465",)
+    pop3: tuple[str, ...] = ("0.0.0.0:110",)
+    pop3s: tuple[str, ...] = ("0.0.0.0:995",)
+    http: tuple[str, ...] = ("127.0.0.1:8080",)
+    https: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The certificate chain and its key, PEM."""
+
+    certificate: Path = Path("tls/cert.pem")
+    key: Path = Path("tls/key.pem")
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """Bounds of an SMTP session (RFC 5321 section 4.5.3)."""
+
+    max_message_size: int = 50 * MIB
+    max_recipients: int = 1000
+    max_line: int = 64 * KIB
+    """Octets in a line of content: wide enough for any real mail, a bound for an endless one."""
+    max_connections: int = 1000
+    max_connections_per_address: int = 50
+    command_timeout: timedelta = timedelta(minutes=5)
+    data_timeout: timedelta = timedelta(minutes=3)
+    session_timeout: timedelta = timedelta(hours=1)
+    soft_errors: int = 5
+    """From this many errors on, each reply waits a second longer than the last."""
+    hard_errors: int = 20
+    """At this many errors: 421 and the end."""
+    max_received: int = 50
+    """More Received fields than this are a loop."""
+    check_sender_domain: bool = True
+    shutdown_grace: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Pop3:
+    """Bounds of a POP3 session; EXPIRE and LOGIN-DELAY can be set for each domain too."""
+
+    max_connections: int = 1000
+    max_connections_per_address: int = 50
+    idle_timeout: timedelta = timedelta(minutes=10)
+    expire: int | None = None
+    """Days after which mail may be removed from the server; None = NEVER."""
+    login_delay: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """When to try again, when to tell the sender, when to give up."""
+
+    retry: tuple[timedelta, ...] = tuple(timedelta(minutes=m) for m in (2, 5, 10, 15, 30, 60, 120, 240))
+    warn_after: timedelta | None = timedelta(hours=4)
+    give_up_after: timedelta = timedelta(days=5)
+    keep_history: timedelta = timedelta(days=30)
+    """How long the timeline of a finished message is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """How mail leaves for other hosts."""
+
+    port: int = 25
+    nameservers: tuple[str, ...] = ()
+    smarthost: str = ""
+    smarthost_user: str = ""
+    smarthost_password_file: Path | None = None
+    """A file beside the database; a secret never stands in the config."""
+    prohibited_networks: tuple[Network, ...] = (
+        ip_network("127.0.0.0/8"),
+        ip_network("::1/128"),
+        ip_network("0.0.0.0/8"),
+    )
+    connections_per_destination: int = 10
+    connections: int = 100
+    connect_timeout: timedelta = timedelta(seconds=30)
+    bind_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings; paths are absolute once loaded."""
+
+    hostname: str
+    data: Path
+    database: str = "sqlite:///mailstack.db"
+    content: str = "content"
+    inline_content: int = 64 * KIB
+    """Content up to this many octets rides in the database, larger content in files."""
+    user: str = ""
+    """The user to become after binding ports as root; empty = stay."""
+    listen: Listen = field(default_factory=Listen)
+    tls: Tls = field(default_factory=Tls)
+    smtp: Smtp = field(default_factory=Smtp)
+    pop3: Pop3 = field(default_factory=Pop3)
+    queue: Queue = field(default_factory=Queue)
+    outbound: Outbound = field(default_factory=Outbound)

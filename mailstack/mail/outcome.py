@@ -1,0 +1,40 @@
+"""What became of one attempt for one recipient: a value, never an exception.
+
+`delivery/` makes them, `queue/attempt` acts on them. In doubt it is `Deferred`, never `Failed`.
+"""
+
+from dataclasses import dataclass
+
+from mailstack.mail.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The next hop took the responsibility for the recipient."""
+
+    reply: Reply
+    peer: str
+    """Who answered: `mx1.example.org[192.0.2.1]:25`, or `local`."""
+    dsn_relayed: bool = False
+    """The peer offers DSN, so a success report is now its duty (RFC 3461 section 5.2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now; will be tried again. The reply is the peer's own, or one of ours that says what went wrong."""
+
+    reply: Reply
+    peer: str
+    whole_destination: bool = False
+    """The destination as a whole did not serve us (no connection, refused greeting): others need not try at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Never; a bounce is due."""
+
+    reply: Reply
+    peer: str
+
+
+Outcome = Delivered | Deferred | Failed
