@@ -262,11 +262,12 @@ administrator = Table(
     Column("id", BigId, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("hash", Text, nullable=False),
+    Column("all_domains", Boolean, nullable=False),  # a superadministrator; else `role` names the domains
     Column("created_at", BigInteger, nullable=False),
 )
 
 role = Table(
-    "role",  # no row for an administrator = all domains
+    "role",
     metadata,
     Column("administrator_id", ForeignKey("administrator.id", ondelete="CASCADE"), primary_key=True),
     Column("domain_id", ForeignKey("domain.id", ondelete="CASCADE"), primary_key=True),
