@@ -1,7 +1,7 @@
 """Typed settings from one TOML file; each limit and time-out has its default and its reason here.
 
-`load_config` reads the file and the environment (`MAILSTACK_QUEUE__GIVE_UP_AFTER=5d`), and answers each mistake with one
-line that says what, why and the mend. The parts below are handed to whoever needs them; nobody else reads the file.
+`load_config` reads the file and the environment (`MAILSTACK_QUEUE__GIVE_UP_AFTER=5d`), and answers each mistake with
+one line that says what, why and the mend. The parts below are handed to whoever needs them; nobody else reads the file.
 """
 
 from dataclasses import dataclass, field

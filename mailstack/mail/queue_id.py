@@ -1,7 +1,7 @@
 """Queue IDs: the public name of a message in replies, Received, logs, `queue` and `trace`.
 
-An M and fourteen characters of Crockford's base 32: 45 bits of milliseconds, so that IDs sort by time and lie near one another in an index,
-then 25 random bits. The M keeps an ID from being taken for a number.
+An M and fourteen characters of Crockford's base 32: 45 bits of milliseconds, so that IDs sort by time and lie near
+one another in an index, then 25 random bits. The M keeps an ID from being taken for a number.
 """
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

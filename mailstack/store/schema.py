@@ -1,9 +1,10 @@
 """The tables, once, for SQLite and PostgreSQL alike.
 
-Times are integers: microseconds since 1970, UTC, so that they compare and index the same on both databases; `micros` and `from_micros`
-convert. Domains and addresses are kept in the form they are compared by (`mail/domain`, `Address.key`). The path of a message
-through the tables: `content` and `message` once, then a `maildrop_entry` for each local recipient, a `delivery` for each remote or
-held one, and `event` rows that tell its story. Neighbours: `migrations/` builds these tables; a test holds the two equal.
+Times are integers: microseconds since 1970, UTC, so that they compare and index the same on both databases;
+`micros` and `from_micros` convert. Domains and addresses are kept in the form they are compared by (`mail/domain`,
+`Address.key`). The path of a message through the tables: `content` and `message` once, then a `maildrop_entry` for
+each local recipient, a `delivery` for each remote or held one, and `event` rows that tell its story. Neighbours:
+`migrations/` builds these tables; a test holds the two equal.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -50,7 +51,7 @@ def from_micros(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
 
-# --- what we host -------------------------------------------------------------------------------------------------
+# --- what we host ---
 
 domain = Table(
     "domain",
@@ -119,7 +120,7 @@ directory_version = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
-# --- mail -----------------------------------------------------------------------------------------------------------
+# --- mail ---
 
 content = Table(
     "content",
@@ -225,7 +226,7 @@ maildrop_entry = Table(
     UniqueConstraint("account_id", "unique_id"),
 )
 
-# --- sending limits ---------------------------------------------------------------------------------------------------
+# --- sending limits ---
 
 limit_rule = Table(
     "limit_rule",
@@ -246,7 +247,9 @@ limit_rule = Table(
 usage = Table(
     "usage",  # what accounts submitted, summed by the second; windows slide over it
     metadata,
-    Column("account_id", BigInteger, primary_key=True, autoincrement=False),  # no foreign key: a count outlives its account
+    Column(
+        "account_id", BigInteger, primary_key=True, autoincrement=False
+    ),  # no foreign key: a count outlives its account
     Column("second", BigInteger, primary_key=True, autoincrement=False),  # since 1970
     Column("domain_id", BigInteger, nullable=False),
     Column("messages", Integer, nullable=False),
@@ -254,7 +257,7 @@ usage = Table(
     Index("ix_usage_domain", "domain_id", "second"),
 )
 
-# --- who runs it --------------------------------------------------------------------------------------------------------
+# --- who runs it ---
 
 administrator = Table(
     "administrator",

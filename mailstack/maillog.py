@@ -1,0 +1,136 @@
+"""The operator's log: one function per mail event, one key=value line each.
+
+A line opens with the time (UTC) and the event's name; a value with a blank, a quote or a control character is
+quoted. Passwords, content and subjects never come here. Neighbours: everyone above `net/` calls it;
+`store/timeline` keeps what users may see of the same events.
+"""
+
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+from twisted.python.failure import Failure
+
+_BARE = re.compile(r"[!#-<>-~]+\Z")  # printable ASCII without blank, double quote and equals sign
+_stream: TextIO = sys.stdout
+
+
+def write_to(stream: TextIO) -> None:
+    """Send the log to a stream (standard output until then)."""
+    global _stream  # noqa: PLW0603 -- one process has one log
+    _stream = stream
+
+
+def log_event(event: str, **values: object) -> None:
+    """Write one line; values that are None are left out."""
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    pairs = "".join(f" {key}={_quote(value)}" for key, value in values.items() if value is not None)
+    _stream.write(f"{moment} {event}{pairs}\n")
+    _stream.flush()
+
+
+def _quote(value: object) -> str:
+    text = str(value)
+    return text if _BARE.match(text) else json.dumps(text, ensure_ascii=False)
+
+
+def started(services: str) -> None:
+    """The host listens."""
+    log_event("started", listening=services)
+
+
+def stopping(why: str) -> None:
+    """The host stops listening and lets running transactions end."""
+    log_event("stopping", why=why)
+
+
+def refused(client: str, stage: str, reply: object, sender: str | None = None, recipient: str | None = None) -> None:
+    """A client was told no: at connect, login, mail, rcpt or content."""
+    log_event("refused", client=client, stage=stage, sender=sender, recipient=recipient, reply=reply)
+
+
+def accepted(
+    queue_id: str, *, client: str, sender: str, size: int, recipients: int, login: str | None, protocol: str
+) -> None:
+    """A message is on disk; the promise of 250 stands."""
+    log_event(
+        "accepted",
+        id=queue_id,
+        client=client,
+        protocol=protocol,
+        login=login,
+        sender=sender or "<>",
+        size=size,
+        recipients=recipients,
+    )
+
+
+def delivered(queue_id: str, recipient: str, peer: str, reply: object) -> None:
+    """A recipient was served: by a maildrop (`peer` is `local`) or by the next hop."""
+    log_event("delivered", id=queue_id, recipient=recipient, peer=peer, reply=reply)
+
+
+def deferred(queue_id: str, recipient: str, peer: str, reply: object, next_attempt: datetime) -> None:
+    """Not now; tried again at `next_attempt`."""
+    log_event("deferred", id=queue_id, recipient=recipient, peer=peer, reply=reply, next=_at(next_attempt))
+
+
+def failed(queue_id: str, recipient: str, peer: str, reply: object) -> None:
+    """Never; a bounce follows where one is due."""
+    log_event("failed", id=queue_id, recipient=recipient, peer=peer, reply=reply)
+
+
+def held(queue_id: str, recipient: str, why: str) -> None:
+    """A delivery waits for a limit or an administrator."""
+    log_event("held", id=queue_id, recipient=recipient, why=why)
+
+
+def released(queue_id: str, recipient: str, why: str) -> None:
+    """A held delivery goes on."""
+    log_event("released", id=queue_id, recipient=recipient, why=why)
+
+
+def bounced(queue_id: str, report_id: str, to: str) -> None:
+    """A report about `queue_id` was accepted as `report_id`."""
+    log_event("bounced", id=queue_id, report=report_id, to=to)
+
+
+def double_bounce(queue_id: str, recipient: str, reply: object) -> None:
+    """A report could not be delivered; it is dropped, for a report is never answered with another."""
+    log_event("double-bounce", id=queue_id, recipient=recipient, reply=reply)
+
+
+def login(service: str, client: str, account: str, mechanism: str) -> None:
+    """Somebody proved to be the owner of an account."""
+    log_event("login", service=service, client=client, account=account, mechanism=mechanism)
+
+
+def login_failed(service: str, client: str, username: str, why: str) -> None:
+    """Somebody did not."""
+    log_event("login-failed", service=service, client=client, username=username[:254], why=why)
+
+
+def fetched(client: str, account: str, retrieved: int, deleted: int, octets: int) -> None:
+    """A POP3 session ended after login."""
+    log_event("fetched", client=client, account=account, retrieved=retrieved, deleted=deleted, octets=octets)
+
+
+def trouble(what: str, why: object) -> None:
+    """Something of ours does not work for now: the database, the disk, a certificate."""
+    log_event("trouble", what=what, why=why)
+
+
+def bug(what: str, failure: Failure) -> None:
+    """An exception that should not be: one line, with where it came from; never shown to a client."""
+    frames = failure.getTracebackObject()
+    where = None
+    while frames is not None:
+        where = f"{frames.tb_frame.f_code.co_filename.rpartition('mailstack/')[2]}:{frames.tb_lineno}"
+        frames = frames.tb_next
+    log_event("bug", what=what, error=repr(failure.value), at=where)
+
+
+def _at(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
