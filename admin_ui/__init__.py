@@ -1,0 +1,1 @@
+"""The panel: a Flask application over `mailstack.management`."""
