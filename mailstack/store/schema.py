@@ -211,6 +211,8 @@ mailbox = Table(
     Column("used_octets", BigInteger, nullable=False, server_default="0"),
     Column("used_messages", BigInteger, nullable=False, server_default="0"),
     Column("last_login_at", BigInteger),
+    Column("locked_by", Text),  # the node with an open POP3 session; only where nodes share a database
+    Column("locked_until", BigInteger),  # its lease: a node that died holds a maildrop no longer
 )
 
 maildrop_entry = Table(
