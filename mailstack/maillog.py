@@ -124,7 +124,7 @@ def trouble(what: str, why: object) -> None:
 
 def bug(what: str, failure: Failure) -> None:
     """An exception that should not be: one line, with where it came from; never shown to a client."""
-    frames = failure.value.__traceback__
+    frames = failure.value.__traceback__ if failure.value else None
     where = None
     while frames is not None:
         where = f"{frames.tb_frame.f_code.co_filename.rpartition('mailstack/')[2]}:{frames.tb_lineno}"

@@ -1,0 +1,215 @@
+"""Takes a message in with one commit: the promise behind 250.
+
+A `LetterSink` receives the content of one transaction; `Intake.accept` resolves its recipients and hands it to
+`store/acceptance`. Reports and mail of our own come in by `accept_report`. Neighbours: `header_gate` mends the
+header on the way, `queue/runner` is woken for what must go on.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mailstack import maillog
+from mailstack.mail.address import Address
+from mailstack.mail.envelope import Envelope, Recipient
+from mailstack.mail.header import message_id_of, read_fields
+from mailstack.mail.outcome import Delivered, Failed, Outcome
+from mailstack.mail.queue_id import make_queue_id
+from mailstack.mail.reply import Reply, reply
+from mailstack.mail.status import Status
+from mailstack.reception.header_gate import HeaderGate, Mend
+from mailstack.reception.recipients import address_copies
+from mailstack.store.acceptance import (
+    Kept,
+    PreparedLetter,
+    Submitter,
+    accept_many,
+    expand_from_queue,
+)
+from mailstack.store.content import ContentStore, ContentWriter, StagedContent
+from mailstack.store.database import Database, StoreTrouble
+from mailstack.store.directory import DirectoryKeeper
+from mailstack.store.schema import micros
+
+
+@dataclass(slots=True)
+class Letter:
+    """A message on its way in: envelope, who brings it, and what its header said."""
+
+    queue_id: str
+    origin: str
+    envelope: Envelope
+    client: str
+    protocol: str
+    login: str | None = None
+    submitter: Submitter | None = None
+    header_message_id: str = ""
+
+
+class Intake:
+    """One for the host.
+
+    Args:
+        database: where the commit goes.
+        keeper: the directory.
+        contents: where content is staged.
+        wake: called when the queue has new work.
+        random_bits: gives that many random bits.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keeper: DirectoryKeeper,
+        contents: ContentStore,
+        *,
+        wake: Callable[[], None],
+        random_bits: Callable[[int], int],
+    ) -> None:
+        self._database = database
+        self._keeper = keeper
+        self._contents = contents
+        self._wake = wake
+        self._random_bits = random_bits
+
+    def new_queue_id(self) -> str:
+        """A queue ID for a message that starts now."""
+        return make_queue_id(datetime.now(UTC).timestamp(), self._random_bits(25))
+
+    def new_sink(self, letter: Letter, mend: Mend) -> "LetterSink":
+        """Where the content of a transaction goes."""
+        return LetterSink(self, self._contents.new_writer(), letter, mend)
+
+    async def accept(self, letter: Letter, content: StagedContent) -> Reply:
+        """Commit, then 250; a temporary refusal when a limit or the store says no. Unused content is removed."""
+        envelope = letter.envelope
+        now = datetime.now(UTC)
+        prepared = PreparedLetter(
+            queue_id=letter.queue_id,
+            origin=letter.origin,
+            reverse_path=str(envelope.reverse_path),
+            content=content,
+            header_message_id=letter.header_message_id,
+            body=envelope.body.value,
+            smtputf8=envelope.smtputf8,
+            ret=envelope.ret.value if envelope.ret else None,
+            envid=envelope.envid,
+            created_at=micros(now),
+            detail=_told(letter),
+            recipients=address_copies(self._keeper.current, envelope),
+            submitter=letter.submitter,
+        )
+        try:
+            verdict = await self._database.write_many(accept_many, prepared)
+        except StoreTrouble as error:
+            self._contents.discard(content)
+            maillog.trouble("store", error)
+            return reply(451, Status.SYSTEM_OTHER, "the message could not be stored for now; try again later")
+        if not isinstance(verdict, Kept):
+            self._contents.discard(content)
+            when = f"; it frees at {verdict.frees_at}" if verdict.frees_at else ""
+            return reply(450, Status.NOT_AUTHORISED, f"over the sending limit of {verdict.rule}{when}")
+        self._tell(letter, prepared, verdict)
+        return reply(250, Status.UNDEFINED, f"accepted as {letter.queue_id}")
+
+    def _tell(self, letter: Letter, prepared: PreparedLetter, verdict: Kept) -> None:
+        maillog.accepted(
+            letter.queue_id,
+            client=letter.client,
+            sender=prepared.reverse_path,
+            size=prepared.content.size_octets,
+            recipients=len(prepared.recipients),
+            login=letter.login,
+            protocol=letter.protocol,
+        )
+        going = prepared.recipients[: len(prepared.recipients) - len(verdict.held)]
+        for addressed in going:
+            for copy in addressed.local:
+                maillog.delivered(letter.queue_id, copy.recipient, "local", "into the mailbox")
+        for recipient in verdict.held:
+            maillog.held(letter.queue_id, recipient, verdict.held_by)
+        if any(addressed.remote for addressed in going):
+            self._wake()
+
+    async def accept_report(self, envelope: Envelope, content: bytes) -> str:
+        """Take in a report of ours (a bounce, a delay notice); gives its queue ID.
+
+        Raises:
+            StoreTrouble: the store does not work for now; nothing was taken.
+        """
+        letter = Letter(self.new_queue_id(), "report", envelope, client="local", protocol="local")
+        letter.header_message_id = message_id_of(read_fields(content.partition(b"\r\n\r\n")[0] + b"\r\n"))
+        writer = self._contents.new_writer()
+        waiting = writer.write(content)
+        if waiting is not None:
+            await waiting
+        answer = await self.accept(letter, await writer.finish())
+        if not answer.is_positive:
+            raise StoreTrouble(answer.text)
+        return letter.queue_id
+
+    async def deliver_held(self, queue_id: str, sender: Address, recipients: Sequence[Recipient]) -> list[Outcome]:
+        """Serve recipients of ours from the queue: into maildrops, or on to the targets of their aliases."""
+        directory = self._keeper.current
+        outcomes: list[Outcome] = []
+        local, remote = [], []
+        for recipient in recipients:
+            plain = Recipient(recipient.address)
+            addressed = address_copies(directory, Envelope(sender, [plain]))[0]
+            if addressed.local or addressed.remote != (addressed.as_held,):
+                local += addressed.local
+                remote += addressed.remote
+                outcomes.append(Delivered(reply(250, Status.UNDEFINED, "into the mailbox"), "local"))
+            else:
+                gone = reply(550, Status.UNKNOWN_MAILBOX, f"<{recipient.address}> is not a mailbox here any more")
+                outcomes.append(Failed(gone, "local"))
+        now = micros(datetime.now(UTC))
+        await self._database.write(lambda connection: expand_from_queue(connection, queue_id, local, remote, now))
+        if remote:
+            self._wake()
+        return outcomes
+
+
+def _told(letter: Letter) -> str:
+    """The detail of the `accepted` event: who brought it and how."""
+    who = f" as {letter.login}" if letter.login else ""
+    return f"from {letter.client} with {letter.protocol}{who}"
+
+
+class LetterSink:
+    """The content of one transaction, from 354 to the reply after the dot; a `ContentSink` of `smtp/questions`."""
+
+    def __init__(self, intake: Intake, writer: ContentWriter, letter: Letter, mend: Mend) -> None:
+        self._intake = intake
+        self._writer = writer
+        self._letter = letter
+        self._gate = HeaderGate(writer, mend)
+
+    def write(self, data: bytes) -> Awaitable[None] | None:
+        """Take content; an awaitable asks to wait."""
+        return self._gate.write(data)
+
+    async def finish(self) -> Reply:
+        """Commit; the reply after the dot."""
+        try:
+            waiting = self._gate.finish()
+            if waiting is not None:
+                await waiting
+            if self._gate.refusal:
+                self._writer.abandon()
+                return self._refuse(self._gate.refusal)
+            staged = await self._writer.finish()
+        except OSError as error:
+            self._writer.abandon()
+            maillog.trouble("content", error)
+            return reply(452, Status.SYSTEM_FULL, "the content could not be stored for now; try again later")
+        answer = await self._intake.accept(self._letter, staged)
+        return answer if answer.is_positive else self._refuse(answer)
+
+    def abandon(self) -> None:
+        """The content will not come to its end."""
+        self._writer.abandon()
+
+    def _refuse(self, answer: Reply) -> Reply:
+        maillog.refused(self._letter.client, "content", answer, sender=str(self._letter.envelope.reverse_path))
+        return answer

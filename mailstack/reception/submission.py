@@ -1,0 +1,163 @@
+"""Mail from our accounts (MSA, ports 587 and 465; RFC 6409): logged in, under their own names, within their limits.
+
+Answers the questions of `smtp/questions.Reception`. Missing Date, Message-ID and From are added, Bcc is taken out.
+Neighbours: `login.py` proves who speaks, `policy/limits` and `store/usage` count, `reception/intake` takes the
+content.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from mailstack import maillog
+from mailstack.config import Config
+from mailstack.login import Logins
+from mailstack.mail.address import NULL_SENDER, Address
+from mailstack.mail.envelope import Envelope, Recipient
+from mailstack.mail.header import complete_submission, message_id_of, read_fields
+from mailstack.mail.reply import Reply, reply
+from mailstack.mail.status import Status
+from mailstack.policy.limits import rules_for
+from mailstack.policy.relay import Hosted, refuse_recipient
+from mailstack.reception.allowances import Allowances
+from mailstack.reception.header_gate import ContentRefused
+from mailstack.reception.inbound import RECIPIENT_OK, SENDER_OK, refuse_loop
+from mailstack.reception.intake import Intake, Letter, LetterSink
+from mailstack.reception.received import date_time, protocol_name, received_field
+from mailstack.reception.recipients import find_hosted
+from mailstack.reception.room import Room
+from mailstack.smtp.questions import LoginDecision, SessionFacts
+from mailstack.store.acceptance import Submitter
+from mailstack.store.directory import Account, DirectoryKeeper
+from mailstack.wire.sasl import ScramVerifier
+
+LOGGED_IN = reply(235, Status.SECURITY_OTHER, "welcome")
+WRONG_PASSWORD = reply(535, Status.AUTH_FAILED, "the name or the password is wrong")
+ACCOUNT_GONE = reply(535, Status.ACCOUNT_DISABLED, "the account is suspended or gone; ask your administrator")
+
+
+class Submission:
+    """Answers for sessions on the submission ports."""
+
+    def __init__(
+        self,
+        config: Config,
+        keeper: DirectoryKeeper,
+        intake: Intake,
+        room: Room,
+        *,
+        logins: Logins,
+        allowances: Allowances,
+    ) -> None:
+        self._config = config
+        self._keeper = keeper
+        self._intake = intake
+        self._room = room
+        self._logins = logins
+        self._allowances = allowances
+
+    async def connected(self, session: SessionFacts) -> Reply | None:
+        """Everybody may try to log in."""
+        return None
+
+    async def password(self, session: SessionFacts, username: str, password: str) -> LoginDecision:
+        """Is this the account's password?"""
+        account = await self._logins.check(username, password, session.client_address, "submission")
+        return LoginDecision(LOGGED_IN, account.address.key) if account else LoginDecision(WRONG_PASSWORD, None)
+
+    async def verifier(self, session: SessionFacts, username: str) -> ScramVerifier | None:
+        """What SCRAM proves a password against."""
+        return await self._logins.verifier(username, session.client_address)
+
+    async def scram_proven(self, session: SessionFacts, username: str) -> LoginDecision:
+        """The client has proven that it knows the password."""
+        account = await self._logins.proven(username, session.client_address, "submission")
+        return LoginDecision(LOGGED_IN, account.address.key) if account else LoginDecision(WRONG_PASSWORD, None)
+
+    async def scram_refused(self, session: SessionFacts, username: str) -> LoginDecision:
+        """The client has not."""
+        await self._logins.refused(username, session.client_address, "submission")
+        return LoginDecision(WRONG_PASSWORD, None)
+
+    async def mail_from(self, session: SessionFacts, envelope: Envelope, auth_param: str | None) -> Reply:
+        """Does the reverse-path belong to the account? The null sender does: receipts are sent from it (RFC 8098)."""
+        account = self._account(session)
+        if account is None:
+            return ACCOUNT_GONE
+        refusal = await self._room.refuse_mail()
+        if refusal is None and not envelope.is_report:
+            refusal = self._refuse_names(account, [envelope.reverse_path], "reverse-path")
+        if refusal:
+            maillog.refused(session.client_address, "mail", refusal, sender=str(envelope.reverse_path))
+        return refusal or SENDER_OK
+
+    async def rcpt_to(self, session: SessionFacts, envelope: Envelope, recipient: Recipient) -> Reply:
+        """Does the recipient exist, where we can know it, and do the sending limits allow one more?"""
+        account = self._account(session)
+        if account is None:
+            return ACCOUNT_GONE
+        directory = self._keeper.current
+        hosted = find_hosted(directory, recipient.address)
+        refusal = refuse_recipient(hosted, str(recipient.address), may_relay=True)
+        if refusal is None and hosted is Hosted.KNOWN:
+            refusal = await self._room.refuse_recipient(directory, recipient.address, envelope.size_octets)
+        if refusal is None:
+            refusal = await self._allowances.refuse(self._submitter(account), len(envelope.recipients) + 1)
+        if refusal:
+            sender = str(envelope.reverse_path)
+            maillog.refused(session.client_address, "rcpt", refusal, sender=sender, recipient=str(recipient.address))
+        return refusal or RECIPIENT_OK
+
+    def content_begins(self, session: SessionFacts, envelope: Envelope) -> LetterSink:
+        """Receive the content; its header is completed and its From judged."""
+        account = self._account(session)
+        letter = Letter(
+            self._intake.new_queue_id(),
+            "submission",
+            envelope,
+            client=session.client_address,
+            protocol=protocol_name(session, envelope),
+            login=session.login,
+            submitter=self._submitter(account) if account else None,
+        )
+        return self._intake.new_sink(letter, self._mender(session, letter, account))
+
+    def _mender(self, session: SessionFacts, letter: Letter, account: Account | None) -> Callable[[bytes], bytes]:
+        config = self._config
+
+        def mend(section: bytes) -> bytes:
+            if account is None:
+                raise ContentRefused(ACCOUNT_GONE)
+            refuse_loop(section, config.smtp.max_received)
+            now = datetime.now(UTC)
+            sender = letter.envelope.reverse_path
+            section, authors = complete_submission(
+                section,
+                sender=account.address if sender == NULL_SENDER else sender,
+                date=date_time(now.replace(microsecond=0)),
+                message_id=f"<{letter.queue_id}@{config.hostname}>",
+            )
+            refusal = self._refuse_names(account, authors, "From")
+            if refusal:
+                raise ContentRefused(refusal)
+            letter.header_message_id = message_id_of(read_fields(section))
+            return received_field(session, letter.envelope, config.hostname, letter.queue_id, now) + section
+
+        return mend
+
+    def _refuse_names(self, account: Account, names: Iterable[Address], what: str) -> Reply | None:
+        directory = self._keeper.current
+        for name in names:
+            if not directory.may_send_as(account, name):
+                return reply(
+                    550, Status.NOT_AUTHORISED, f"the {what} <{name}> does not belong to the account {account.address}"
+                )
+        return None
+
+    def _account(self, session: SessionFacts) -> Account | None:
+        """The account that logged in, unless it was suspended or removed since."""
+        account = self._logins.find(session.login) if session.login else None
+        return account if account and account.is_active else None
+
+    def _submitter(self, account: Account) -> Submitter:
+        rules = rules_for(self._keeper.current.limit_rules, account.address.key, account.domain.name)
+        return Submitter(account.id, account.domain.id, account.address.key, rules)

@@ -1,0 +1,337 @@
+"""The one commit behind 250: content, maildrop entries, deliveries, sending-limit counts and the first events.
+
+`accept_many` is a handler for `Database.write_many`: all messages that wait for the group commit are written
+together, a statement for each table. `deliver_to_maildrops` serves recipients of ours from the queue (mail that was
+held). Neighbours: `reception/intake` prepares the letters, `store/usage` and `policy/limits` judge them here a last
+time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, exists, insert, select, text
+
+from mailstack.policy.limits import Over, Rule, allowance, frees_at
+from mailstack.store import usage
+from mailstack.store.content import StagedContent
+from mailstack.store.schema import account, content, delivery, event, mailbox, maildrop_entry, message
+
+_ADD_TO_MAILBOX = text(
+    "INSERT INTO mailbox (account_id, used_octets, used_messages) VALUES (:account_id, :octets, :messages)"
+    " ON CONFLICT (account_id) DO UPDATE SET used_octets = mailbox.used_octets + excluded.used_octets,"
+    " used_messages = mailbox.used_messages + excluded.used_messages"
+)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCopy:
+    """One copy for one account."""
+
+    account_id: int
+    recipient: str
+    prefix: bytes
+    """Return-Path and Delivered-To."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCopy:
+    """One recipient for the queue."""
+
+    recipient: str
+    domain: str
+    notify: int | None
+    orcpt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """One recipient of the envelope, as it was addressed, and the copies it means."""
+
+    as_held: RemoteCopy
+    """The row it becomes when a limit holds it: the directory is asked again at release."""
+    local: tuple[LocalCopy, ...] = ()
+    remote: tuple[RemoteCopy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """The account behind a submission, with the limits that apply to it."""
+
+    account_id: int
+    domain_id: int
+    address: str
+    rules: tuple[Rule, ...]
+
+
+@dataclass(slots=True)
+class PreparedLetter:
+    """A message ready for the commit; times in microseconds since 1970."""
+
+    queue_id: str
+    origin: str
+    reverse_path: str
+    content: StagedContent
+    header_message_id: str
+    body: str
+    smtputf8: bool
+    ret: str | None
+    envid: str | None
+    created_at: int
+    detail: str
+    recipients: list[Addressed] = field(default_factory=list)
+    submitter: Submitter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The message is in the commit. `held` are the recipients that wait for the limit `held_by`."""
+
+    held: tuple[str, ...] = ()
+    held_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OverLimit:
+    """Nothing was written: a limit refuses. `frees_at` is ISO 8601 UTC or empty."""
+
+    rule: str
+    frees_at: str
+
+
+Verdict = Kept | OverLimit
+
+
+def accept_many(connection: Connection, letters: list[PreparedLetter]) -> list[Verdict]:
+    """Write all letters; a verdict for each, in order."""
+    usage.lock_domains(connection, [x.submitter.domain_id for x in letters if x.submitter and x.submitter.rules])
+    verdicts: list[Verdict] = []
+    free: list[tuple[PreparedLetter, int]] = []
+    for letter in letters:
+        verdict, going = _judge(connection, letter)
+        verdicts.append(verdict)
+        if isinstance(verdict, Kept):
+            free.append((letter, going))
+    if free:
+        _write(connection, free, [v for v in verdicts if isinstance(v, Kept)])
+    return verdicts
+
+
+def _judge(connection: Connection, letter: PreparedLetter) -> tuple[Verdict, int]:
+    """The verdict, and how many of the recipients go at once; counts them."""
+    wanted = len(letter.recipients)
+    submitter = letter.submitter
+    if submitter is None:
+        return Kept(), wanted
+    second = letter.created_at // 1_000_000
+    verdict: Verdict = Kept()
+    going = wanted
+    if submitter.rules:
+        verdict, going = _apply_rules(connection, submitter, second, letter)
+    if going and isinstance(verdict, Kept):
+        count = {"account_id": submitter.account_id, "domain_id": submitter.domain_id, "second": second}
+        usage.add_usage(connection, [count | {"messages": 1, "recipients": going}])
+    return verdict, going
+
+
+def _apply_rules(
+    connection: Connection, submitter: Submitter, second: int, letter: PreparedLetter
+) -> tuple[Verdict, int]:
+    wanted = len(letter.recipients)
+    counts = [
+        (rule, usage.counts_for(connection, rule, submitter.account_id, submitter.domain_id, second))
+        for rule in submitter.rules
+    ]
+    refusing = allowance([x for x in counts if x[0].over is Over.REFUSE], second, new_message=True)
+    if refusing.rule and refusing.recipients < wanted:
+        frees = frees_at(refusing.rule, dict(counts)[refusing.rule], second)
+        return OverLimit(str(refusing.rule), frees.isoformat().replace("+00:00", "Z") if frees else ""), 0
+    holding = allowance([x for x in counts if x[0].over is Over.HOLD], second, new_message=True)
+    rule = holding.rule
+    going = min(holding.recipients, wanted)
+    if rule and going and _has_backlog(connection, submitter.account_id):
+        going = 0  # oldest first: who came later waits behind what is held already
+    if rule is None or going == wanted:
+        return Kept(), wanted
+    return Kept(tuple(x.as_held.recipient for x in letter.recipients[going:]), f"limit: {rule}"), going
+
+
+def _has_backlog(connection: Connection, account_id: int) -> bool:
+    held = select(delivery.c.id).join(message).where(message.c.submitter_id == account_id)
+    return bool(
+        connection.scalar(select(exists(held.where(delivery.c.state == "held", delivery.c.held_by.like("limit:%")))))
+    )
+
+
+def _write(connection: Connection, free: list[tuple[PreparedLetter, int]], verdicts: list[Kept]) -> None:
+    letters = [letter for letter, _ in free]
+    content_ids = _insert_contents(connection, [letter.content for letter in letters])
+    connection.execute(
+        insert(message),
+        [
+            _message_row(*x, going > 0)
+            for x, (_, going) in zip(zip(letters, content_ids, strict=True), free, strict=True)
+        ],
+    )
+    entries: list[Row] = []
+    deliveries: list[Row] = []
+    events: list[Row] = []
+    for (letter, going), content_id, verdict in zip(free, content_ids, verdicts, strict=True):
+        events.append(_event(letter, "accepted", "", letter.detail))
+        for copy in _unique_copies(letter.recipients[:going]):
+            entries.append(_entry_row(letter, content_id, copy))
+            events.append(_event(letter, "delivered", copy.recipient, "into the mailbox"))
+        for addressed in letter.recipients[:going]:
+            deliveries += [_delivery_row(letter, remote, None) for remote in addressed.remote]
+        for addressed in letter.recipients[going:]:
+            deliveries.append(_delivery_row(letter, addressed.as_held, verdict.held_by))
+            events.append(_event(letter, "held", addressed.as_held.recipient, verdict.held_by))
+    _insert_entries(connection, entries)
+    if deliveries:
+        connection.execute(insert(delivery), deliveries)
+    connection.execute(insert(event), events)
+
+
+def _unique_copies(recipients: Sequence[Addressed]) -> list[LocalCopy]:
+    """One copy for each account, however many of the recipients lead to it."""
+    return list({copy.account_id: copy for addressed in reversed(recipients) for copy in addressed.local}.values())[
+        ::-1
+    ]
+
+
+def _insert_contents(connection: Connection, staged: Sequence[StagedContent]) -> list[int]:
+    rows = [{"size_octets": x.size_octets, "body": x.body, "file": x.file} for x in staged]
+    inserted = insert(content).returning(content.c.id, sort_by_parameter_order=True)
+    return list(connection.scalars(inserted, rows))
+
+
+def _insert_entries(connection: Connection, entries: list[Row]) -> None:
+    if not entries:
+        return
+    connection.execute(insert(maildrop_entry), entries)
+    sums: dict[int, Row] = {}
+    for entry in entries:
+        account_id = entry["account_id"]
+        total = sums.setdefault(account_id, {"account_id": account_id, "octets": 0, "messages": 0})
+        total["octets"] += entry["size_octets"]
+        total["messages"] += 1
+    connection.execute(_ADD_TO_MAILBOX, [sums[account_id] for account_id in sorted(sums)])
+
+
+def _message_row(letter: PreparedLetter, content_id: int, counted: bool) -> Row:
+    return {
+        "id": letter.queue_id,
+        "origin": letter.origin,
+        "reverse_path": letter.reverse_path,
+        "submitter_id": letter.submitter.account_id if letter.submitter else None,
+        "content_id": content_id,
+        "size_octets": letter.content.size_octets,
+        "header_message_id": letter.header_message_id,
+        "body": letter.body,
+        "smtputf8": letter.smtputf8,
+        "ret": letter.ret,
+        "envid": letter.envid,
+        "counted": counted,
+        "created_at": letter.created_at,
+    }
+
+
+def _entry_row(letter: PreparedLetter, content_id: int, copy: LocalCopy) -> Row:
+    return {
+        "account_id": copy.account_id,
+        "content_id": content_id,
+        "unique_id": letter.queue_id,
+        "prefix": copy.prefix,
+        "size_octets": len(copy.prefix) + letter.content.size_octets,
+        "received_at": letter.created_at,
+    }
+
+
+def _delivery_row(letter: PreparedLetter, copy: RemoteCopy, held_by: str | None) -> Row:
+    return {
+        "message_id": letter.queue_id,
+        "recipient": copy.recipient,
+        "domain": copy.domain,
+        "notify": copy.notify,
+        "orcpt": copy.orcpt,
+        "state": "held" if held_by else "waiting",
+        "held_by": held_by,
+        "next_attempt_at": letter.created_at,
+        "created_at": letter.created_at,
+    }
+
+
+def _event(letter: PreparedLetter, name: str, recipient: str, detail: str) -> Row:
+    return {
+        "message_id": letter.queue_id,
+        "at": letter.created_at,
+        "event": name,
+        "recipient": recipient,
+        "detail": detail,
+    }
+
+
+def deliver_to_maildrops(connection: Connection, queue_id: str, copies: Sequence[LocalCopy], now: int) -> None:
+    """Put a message of the queue into maildrops; who has it already (by its unique-id) keeps the one copy.
+
+    Args:
+        connection: inside a transaction, which the caller shares with recording the deliveries.
+        queue_id: the message.
+        copies: for which accounts; those that were removed meanwhile are passed over.
+        now: microseconds since 1970.
+    """
+    found = connection.execute(
+        select(message.c.content_id, content.c.size_octets).join(content).where(message.c.id == queue_id)
+    ).one_or_none()
+    if found is None:
+        return
+    ids = [copy.account_id for copy in copies]
+    alive = set(connection.scalars(select(account.c.id).where(account.c.id.in_(ids))))
+    have = select(maildrop_entry.c.account_id).where(maildrop_entry.c.unique_id == queue_id)
+    alive -= set(connection.scalars(have.where(maildrop_entry.c.account_id.in_(ids))))
+    entries: list[Row] = []
+    for copy in copies:
+        if copy.account_id in alive:
+            alive.remove(copy.account_id)
+            entries.append(
+                {
+                    "account_id": copy.account_id,
+                    "content_id": found.content_id,
+                    "unique_id": queue_id,
+                    "prefix": copy.prefix,
+                    "size_octets": len(copy.prefix) + found.size_octets,
+                    "received_at": now,
+                }
+            )
+    _insert_entries(connection, entries)
+
+
+def expand_from_queue(
+    connection: Connection, queue_id: str, local: Sequence[LocalCopy], remote: Sequence[RemoteCopy], now: int
+) -> None:
+    """Serve a recipient of ours from the queue: its maildrop copies, and deliveries to the targets of its aliases."""
+    if local:
+        deliver_to_maildrops(connection, queue_id, local, now)
+    if remote:
+        rows = [
+            {
+                "message_id": queue_id,
+                "recipient": copy.recipient,
+                "domain": copy.domain,
+                "notify": copy.notify,
+                "orcpt": copy.orcpt,
+                "next_attempt_at": now,
+                "created_at": now,
+            }
+            for copy in remote
+        ]
+        connection.execute(insert(delivery), rows)
+
+
+def octets_used(connection: Connection, account_ids: Sequence[int]) -> dict[int, int]:
+    """What the maildrops of these accounts hold, in octets."""
+    rows = connection.execute(
+        select(mailbox.c.account_id, mailbox.c.used_octets).where(mailbox.c.account_id.in_(account_ids))
+    )
+    return {row.account_id: row.used_octets for row in rows}
