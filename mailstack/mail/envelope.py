@@ -1,6 +1,7 @@
 """The envelope: what MAIL FROM and RCPT TO said, with the DSN wishes of RFC 3461.
 
-An envelope grows while a transaction lasts (`smtp/session`), is kept in the spool and goes out again (`smtp/client`).
+An envelope grows while a transaction lasts (`smtp/session`), is kept in the spool and goes out again
+(`smtp/client`).
 """
 
 from dataclasses import dataclass, field

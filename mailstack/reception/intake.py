@@ -17,6 +17,7 @@ from mailstack.mail.outcome import Delivered, Failed, Outcome
 from mailstack.mail.queue_id import make_queue_id
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
+from mailstack.reception.allowances import over_limit
 from mailstack.reception.header_gate import HeaderGate, Mend
 from mailstack.reception.recipients import address_copies
 from mailstack.store.acceptance import (
@@ -107,8 +108,7 @@ class Intake:
             return reply(451, Status.SYSTEM_OTHER, "the message could not be stored for now; try again later")
         if not isinstance(verdict, Kept):
             self._contents.discard(content)
-            when = f"; it frees at {verdict.frees_at}" if verdict.frees_at else ""
-            return reply(450, Status.NOT_AUTHORISED, f"over the sending limit of {verdict.rule}{when}")
+            return over_limit(verdict.rule, verdict.frees_at)
         self._tell(letter, prepared, verdict)
         return reply(250, Status.UNDEFINED, f"accepted as {letter.queue_id}")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, insert, select, text
 
-from mailstack.policy.limits import Over, Rule, allowance, frees_at
+from mailstack.policy.limits import Over, Rule
 from mailstack.store import usage
 from mailstack.store.content import StagedContent
 from mailstack.store.schema import account, content, delivery, event, mailbox, maildrop_entry, message
@@ -139,17 +139,14 @@ def _apply_rules(
     connection: Connection, submitter: Submitter, second: int, letter: PreparedLetter
 ) -> tuple[Verdict, int]:
     wanted = len(letter.recipients)
-    counts = [
-        (rule, usage.counts_for(connection, rule, submitter.account_id, submitter.domain_id, second))
-        for rule in submitter.rules
-    ]
-    refusing = allowance([x for x in counts if x[0].over is Over.REFUSE], second, new_message=True)
-    if refusing.rule and refusing.recipients < wanted:
-        frees = frees_at(refusing.rule, dict(counts)[refusing.rule], second)
-        return OverLimit(str(refusing.rule), frees.isoformat().replace("+00:00", "Z") if frees else ""), 0
-    holding = allowance([x for x in counts if x[0].over is Over.HOLD], second, new_message=True)
-    rule = holding.rule
-    going = min(holding.recipients, wanted)
+    refusing = [rule for rule in submitter.rules if rule.over is Over.REFUSE]
+    left = usage.left_for(connection, refusing, submitter.account_id, submitter.domain_id, second)
+    if left.recipients < wanted:
+        return OverLimit(str(left.rule), left.frees_at), 0
+    holding = [rule for rule in submitter.rules if rule.over is Over.HOLD]
+    left = usage.left_for(connection, holding, submitter.account_id, submitter.domain_id, second)
+    rule = left.rule
+    going = min(left.recipients, wanted)
     if rule and going and _has_backlog(connection, submitter.account_id):
         going = 0  # oldest first: who came later waits behind what is held already
     if rule is None or going == wanted:

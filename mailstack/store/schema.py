@@ -181,6 +181,12 @@ delivery = Table(
         postgresql_where=text("state = 'waiting'"),
     ),
     Index(
+        "ix_delivery_held",
+        "id",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
+    ),
+    Index(
         "ix_delivery_open",
         "domain",
         "next_attempt_at",

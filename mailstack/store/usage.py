@@ -1,6 +1,6 @@
 """What accounts have submitted, by the second, kept for all submissions so that a new rule counts at once.
 
-The count inside the accepting commit is the truth (`store/acceptance` calls `take_allowance`); with PostgreSQL the
+The count inside the accepting commit is the truth (`store/acceptance`); with PostgreSQL the
 rows of the domains concerned are locked, so that parallel sessions and nodes never pass a cap. Neighbours:
 `policy/limits` decides, purely.
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, delete, func, select, text
 
-from mailstack.policy.limits import Count, Per, Rule, frees_at, oldest_counted, used
+from mailstack.policy.limits import Count, Per, Rule, allowance, frees_at, oldest_counted, used
 from mailstack.store.schema import account, domain, usage
 
 _ADD = text(
@@ -51,13 +51,30 @@ def counts_for(connection: Connection, rule: Rule, account_id: int, domain_id: i
     return _counts(connection, whose, rule, now_second)
 
 
-def _counts(connection: Connection, whose: object, rule: Rule, now_second: int) -> list[Count]:
+def _counts(connection: Connection, whose: ColumnElement[bool], rule: Rule, now_second: int) -> list[Count]:
     rows = connection.execute(
         select(usage.c.second, func.sum(usage.c.messages), func.sum(usage.c.recipients))
-        .where(whose, usage.c.second >= oldest_counted(rule.per, now_second))  # type: ignore[arg-type]
+        .where(whose, usage.c.second >= oldest_counted(rule.per, now_second))
         .group_by(usage.c.second)
     )
     return [Count(second, int(messages), int(recipients)) for second, messages, recipients in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What rules leave to an account: how many recipients, by which rule, and when that one frees (ISO 8601 or empty)."""
+
+    recipients: int
+    rule: Rule | None
+    frees_at: str
+
+
+def left_for(connection: Connection, rules: Sequence[Rule], account_id: int, domain_id: int, now_second: int) -> Left:
+    """What a new message of an account may still have in recipients."""
+    counts = {rule: counts_for(connection, rule, account_id, domain_id, now_second) for rule in rules}
+    least = allowance(counts.items(), now_second, new_message=True)
+    frees = frees_at(least.rule, counts[least.rule], now_second) if least.rule else None
+    return Left(least.recipients, least.rule, frees.isoformat().replace("+00:00", "Z") if frees else "")
 
 
 def rule_usage(connection: Connection, rule: Rule, now_second: int) -> RuleUsage:
