@@ -62,7 +62,7 @@ def _counts(connection: Connection, whose: ColumnElement[bool], rule: Rule, now_
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What rules leave to an account: how many recipients, by which rule, and when that one frees (ISO 8601 or empty)."""
+    """What rules leave to an account: how many recipients, by which rule, when that one frees (ISO 8601 or "")."""
 
     recipients: int
     rule: Rule | None
