@@ -68,6 +68,8 @@ def mailboxes_of(field: Field) -> list[Address]:
     """
     simple = _SIMPLE_MAILBOX.match(field.text)
     texts = [simple.group(1) or simple.group(2)] if simple else [pair[1] for pair in getaddresses([field.text])]
+    if not texts:
+        raise HeaderError(f"the {field.name.decode().title()} field names nobody")
     try:
         return [parse_address(text) for text in texts]
     except AddressError as error:

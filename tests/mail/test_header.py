@@ -1,0 +1,96 @@
+"""Header sections: reading, mending at submission, refusing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailstack.mail.address import Address, parse_address
+from mailstack.mail.header import (
+    HeaderError,
+    complete_submission,
+    count_received,
+    mailboxes_of,
+    message_id_of,
+    read_fields,
+    starts_with_field,
+)
+
+ALICE = parse_address("alice@example.test")
+
+
+def complete(section: bytes) -> tuple[bytes, list[Address]]:
+    return complete_submission(section, sender=ALICE, date="DATE", message_id="<ID@host>")
+
+
+def test_missing_fields_are_added_and_present_ones_kept() -> None:
+    mended, authors = complete(b"Subject: x\r\n")
+    assert mended == b"From: alice@example.test\r\nDate: DATE\r\nMessage-ID: <ID@host>\r\nSubject: x\r\n"
+    assert authors == [ALICE]
+    whole = b"FROM: a@b.test\r\ndate: then\r\nMessage-Id: <1@b>\r\n"
+    assert complete(whole) == (whole, [parse_address("a@b.test")])
+
+
+def test_bcc_is_taken_out_with_its_folding() -> None:
+    mended, _ = complete(b"From: a@b.test\r\nBcc: c@d.test,\r\n e@f.test\r\nTo: g@h.test\r\n")
+    assert b"c@d" not in mended
+    assert b"e@f" not in mended
+    assert b"To: g@h.test\r\n" in mended
+
+
+@pytest.mark.parametrize("name", [b"From", b"Date", b"Message-ID", b"Sender"])
+def test_doubled_fields_are_refused(name: bytes) -> None:
+    with pytest.raises(HeaderError, match="more than one"):
+        complete(b"From: a@b.test\r\n" * (name != b"From") + (name + b": a@b.test\r\n") * 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("a@b.test", ["a@b.test"]),
+        ("<a@b.test>", ["a@b.test"]),
+        ("Ann Example <a@b.test>", ["a@b.test"]),
+        ('"Example, Ann" <a@b.test>', ["a@b.test"]),
+        ("a@b.test, c@d.test", ["a@b.test", "c@d.test"]),
+        ("=?utf-8?q?J=C3=BCrgen?= <j@b.test>", ["j@b.test"]),
+        ("Jürgen <j@b.test>", ["j@b.test"]),
+        ("Ann\r\n <a@b.test>", ["a@b.test"]),
+    ],
+)
+def test_from_is_read(value: str, expected: list[str]) -> None:
+    (field,) = read_fields(f"From: {value}\r\n".encode())
+    assert [str(address) for address in mailboxes_of(field)] == expected
+
+
+@pytest.mark.parametrize("value", ["nobody", "a@b@c, x", "", "<>"])
+def test_unreadable_from_is_refused(value: str) -> None:
+    (field,) = read_fields(f"From: {value}\r\n".encode())
+    with pytest.raises(HeaderError):
+        mailboxes_of(field)
+
+
+def test_received_fields_are_counted_not_their_mentions() -> None:
+    section = b"Received: from a\r\n\tby b; received: no\r\nRECEIVED : from c\r\nX-Received: d\r\n"
+    assert count_received(section) == 2
+
+
+def test_message_id_is_found_without_brackets() -> None:
+    assert message_id_of(read_fields(b"A: b\r\nMessage-ID:\r\n <x@y>\r\n")) == "x@y"
+    assert message_id_of(read_fields(b"A: b\r\n")) == ""
+
+
+def test_body_without_header_is_told_apart() -> None:
+    assert starts_with_field(b"Subject: x\r\n")
+    assert not starts_with_field(b"just words\r\n")
+    assert not starts_with_field(b" folded: x\r\n")
+
+
+@given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"") + b"\r\n"), max_size=12).map(b"".join))
+def test_any_section_is_completed_or_refused(section: bytes) -> None:
+    try:
+        mended, authors = complete(section)
+    except HeaderError:
+        return
+    names = [field.name for field in read_fields(mended)]
+    assert authors
+    assert b"bcc" not in names
+    assert names.count(b"date") == names.count(b"message-id") == names.count(b"from") == 1
