@@ -1,7 +1,7 @@
 """Listening sockets: bound before privileges are dropped, or handed over by systemd; adopted by the reactor afterwards.
 
-`app.py` binds all sockets first, then may become another user, then opens what that user owns, then adopts. Names of sockets from
-systemd are `FileDescriptorName=` of its socket units (sd_listen_fds(3)).
+`app.py` binds all sockets first, then may become another user, then opens what that user owns, then adopts. Names of
+sockets from systemd are `FileDescriptorName=` of its socket units (sd_listen_fds(3)).
 """
 
 import grp

@@ -1,8 +1,8 @@
 """How fast to go with one destination: a value that grows with success, shrinks with failure and rests when it is down.
 
 The concurrency of a new destination starts low and gains one for each round of successes (Postfix's 1/N feedback). A
-failure of the destination as a whole (no connection, greeting refused) halves it and starts a rest; after the rest one
-probe goes out, and only its success opens the way again. Neighbours: `queue/runner` keeps one `Pace` for each
+failure of the destination as a whole (no connection, greeting refused) halves it and starts a rest; after the rest
+one probe goes out, and only its success opens the way again. Neighbours: `queue/runner` keeps one `Pace` for each
 destination.
 """
 

@@ -1,8 +1,8 @@
 """When to try again, when to tell the sender, when to give up: pure functions of times and one random number.
 
-RFC 5321 section 4.5.4.1: retries go on for days and grow apart. A peer that says when to come back (greylisting does)
-is taken at its word. Neighbours: `store/spool` writes the next attempt before the try; `queue/attempt` asks here after
-it.
+RFC 5321 section 4.5.4.1: retries go on for days and grow apart. A peer that says when to come back (greylisting
+does) is taken at its word. Neighbours: `store/spool` writes the next attempt before the try; `queue/attempt` asks
+here after it.
 """
 
 import re

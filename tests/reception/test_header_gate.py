@@ -1,5 +1,6 @@
 """Content meets its header section, however it was cut."""
 
+import itertools
 from collections.abc import Awaitable
 
 from hypothesis import given
@@ -22,7 +23,7 @@ def send(content: bytes, cuts: list[int]) -> bytes:
     written = Written()
     gate = HeaderGate(written, lambda section: b"Received: us\r\n" + section)
     edges = [0, *sorted(cut % (len(content) + 1) for cut in cuts), len(content)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         gate.write(content[start:end])
     gate.finish()
     return written.octets
