@@ -1,0 +1,1 @@
+"""Measures Mailstack and its peers side by side in one run: `python -m benchmarks --help`."""
