@@ -6,6 +6,7 @@ Pure: facts from the directory and the DNS come in as arguments, a refusal or No
 
 from enum import Enum
 
+from mailstack.mail.lookup import SenderDomain
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
 
@@ -17,15 +18,6 @@ class Hosted(Enum):
     RELAY = "we are its backup MX"
     KNOWN = "ours, and so is the recipient"
     UNKNOWN = "ours, but nobody of that name"
-
-
-class SenderDomain(Enum):
-    """What the DNS says of a sender's domain."""
-
-    RECEIVES_MAIL = "it has MX or address records"
-    DOES_NOT_EXIST = "no such domain, or none that could take an answer"
-    NULL_MX = "it declares that it never sends or takes mail (RFC 7505)"
-    NOT_KNOWN = "the DNS did not answer"
 
 
 def refuse_recipient(hosted: Hosted, address: str, *, may_relay: bool) -> Reply | None:
@@ -41,7 +33,7 @@ def refuse_recipient(hosted: Hosted, address: str, *, may_relay: bool) -> Reply 
 
 def refuse_sender_domain(found: SenderDomain, domain: str) -> Reply | None:
     """The refusal of a reverse-path's domain, or None; silence of the DNS is not held against the sender."""
-    if found is SenderDomain.DOES_NOT_EXIST:
+    if found is SenderDomain.NXDOMAIN:
         return reply(550, Status.UNKNOWN_SENDER_SYSTEM, f"the sender's domain {domain} does not exist or takes no mail")
     if found is SenderDomain.NULL_MX:
         return reply(550, Status.SENDER_NULL_MX, f"the sender's domain {domain} has a null MX: it sends no mail")

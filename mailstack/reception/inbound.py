@@ -12,9 +12,10 @@ from mailstack import maillog
 from mailstack.config import Config
 from mailstack.mail.envelope import Envelope, Recipient
 from mailstack.mail.header import count_received, message_id_of, read_fields
+from mailstack.mail.lookup import SenderDomain
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
-from mailstack.policy.relay import Hosted, SenderDomain, refuse_recipient, refuse_sender_domain
+from mailstack.policy.relay import Hosted, refuse_recipient, refuse_sender_domain
 from mailstack.reception.header_gate import ContentRefused
 from mailstack.reception.intake import Intake, Letter, LetterSink
 from mailstack.reception.received import protocol_name, received_field

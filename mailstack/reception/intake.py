@@ -82,7 +82,11 @@ class Intake:
         return LetterSink(self, self._contents.new_writer(), letter, mend)
 
     async def accept(self, letter: Letter, content: StagedContent) -> Reply:
-        """Commit, then 250; a temporary refusal when a limit or the store says no. Unused content is removed."""
+        """Commit, then 250; a temporary refusal when a limit or the store says no.
+
+        After trouble with the store the staged content stays: the commit may have taken hold all the same, and what no row
+        names is swept.
+        """
         envelope = letter.envelope
         now = datetime.now(UTC)
         prepared = PreparedLetter(
@@ -103,7 +107,6 @@ class Intake:
         try:
             verdict = await self._database.write_many(accept_many, prepared)
         except StoreTrouble as error:
-            self._contents.discard(content)
             maillog.trouble("store", error)
             return reply(451, Status.SYSTEM_OTHER, "the message could not be stored for now; try again later")
         if not isinstance(verdict, Kept):

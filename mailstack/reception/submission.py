@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from mailstack import maillog
 from mailstack.config import Config
-from mailstack.login import Logins
+from mailstack.login import LoginRefusal, Logins
 from mailstack.mail.address import NULL_SENDER, Address
 from mailstack.mail.envelope import Envelope, Recipient
 from mailstack.mail.header import complete_submission, message_id_of, read_fields
@@ -27,11 +27,15 @@ from mailstack.reception.recipients import find_hosted
 from mailstack.reception.room import Room
 from mailstack.smtp.questions import LoginDecision, SessionFacts
 from mailstack.store.acceptance import Submitter
-from mailstack.store.directory import Account, DirectoryKeeper
+from mailstack.store.directory import Account, AccountState, DirectoryKeeper
 from mailstack.wire.sasl import ScramVerifier
 
 LOGGED_IN = reply(235, Status.SECURITY_OTHER, "welcome")
-WRONG_PASSWORD = reply(535, Status.AUTH_FAILED, "the name or the password is wrong")
+REFUSALS = {
+    LoginRefusal.WRONG: reply(535, Status.AUTH_FAILED, LoginRefusal.WRONG.value),
+    LoginRefusal.SUSPENDED: reply(535, Status.ACCOUNT_DISABLED, LoginRefusal.SUSPENDED.value),
+    LoginRefusal.TOO_MANY_FAILURES: reply(454, Status.SECURITY_OTHER, LoginRefusal.TOO_MANY_FAILURES.value),
+}
 ACCOUNT_GONE = reply(535, Status.ACCOUNT_DISABLED, "the account is suspended or gone; ask your administrator")
 
 
@@ -61,22 +65,22 @@ class Submission:
 
     async def password(self, session: SessionFacts, username: str, password: str) -> LoginDecision:
         """Is this the account's password?"""
-        account = await self._logins.check(username, password, session.client_address, "submission")
-        return LoginDecision(LOGGED_IN, account.address.key) if account else LoginDecision(WRONG_PASSWORD, None)
+        found = await self._logins.attempt(username, password, session.client_address)
+        return _decide(found, session, username, "password")
 
     async def verifier(self, session: SessionFacts, username: str) -> ScramVerifier | None:
-        """What SCRAM proves a password against."""
-        return await self._logins.verifier(username, session.client_address)
+        """What SCRAM proves a password against; None lets the exchange fail at its end."""
+        if not await self._logins.admit(username, session.client_address):
+            return None
+        return await self._logins.verifier(username)
 
     async def scram_proven(self, session: SessionFacts, username: str) -> LoginDecision:
         """The client has proven that it knows the password."""
-        account = await self._logins.proven(username, session.client_address, "submission")
-        return LoginDecision(LOGGED_IN, account.address.key) if account else LoginDecision(WRONG_PASSWORD, None)
+        return _decide(self._logins.proven(username, session.client_address), session, username, "SCRAM-SHA-256")
 
     async def scram_refused(self, session: SessionFacts, username: str) -> LoginDecision:
         """The client has not."""
-        await self._logins.refused(username, session.client_address, "submission")
-        return LoginDecision(WRONG_PASSWORD, None)
+        return _decide(self._logins.disproven(username, session.client_address), session, username, "SCRAM-SHA-256")
 
     async def mail_from(self, session: SessionFacts, envelope: Envelope, auth_param: str | None) -> Reply:
         """Does the reverse-path belong to the account? The null sender does: receipts are sent from it (RFC 8098)."""
@@ -155,9 +159,17 @@ class Submission:
 
     def _account(self, session: SessionFacts) -> Account | None:
         """The account that logged in, unless it was suspended or removed since."""
-        account = self._logins.find(session.login) if session.login else None
-        return account if account and account.is_active else None
+        account = self._logins.account(session.login) if session.login else None
+        return account if account and account.state is AccountState.ACTIVE else None
 
     def _submitter(self, account: Account) -> Submitter:
         rules = rules_for(self._keeper.current.limit_rules, account.address.key, account.domain.name)
         return Submitter(account.id, account.domain.id, account.address.key, rules)
+
+
+def _decide(found: Account | LoginRefusal, session: SessionFacts, username: str, mechanism: str) -> LoginDecision:
+    if isinstance(found, LoginRefusal):
+        maillog.login_failed("submission", session.client_address, username, found.value)
+        return LoginDecision(REFUSALS[found], None)
+    maillog.login("submission", session.client_address, str(found.address), mechanism)
+    return LoginDecision(LOGGED_IN, found.address.key)
