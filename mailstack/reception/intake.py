@@ -84,8 +84,8 @@ class Intake:
     async def accept(self, letter: Letter, content: StagedContent) -> Reply:
         """Commit, then 250; a temporary refusal when a limit or the store says no.
 
-        After trouble with the store the staged content stays: the commit may have taken hold all the same, and what no row
-        names is swept.
+        After trouble with the store the staged content stays: the commit may have taken hold all the same, and what
+        no row names is swept.
         """
         envelope = letter.envelope
         now = datetime.now(UTC)
