@@ -1,0 +1,80 @@
+"""TLS contexts: ours as a server, read anew when the certificate changes, and as a client (RFC 8314, RFC 7435).
+
+Neighbours: `smtp_server` and `pop3_server` hand `ServerTls` to `startTLS`, `smtp_client` what `client_options` gives.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
+from twisted.internet.ssl import CertificateOptions, TLSVersion, optionsForClientTLS
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTls:
+    """Our certificate and key, TLS 1.2 and later. `reload` takes new files for the connections that follow."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._context = self._load()
+
+    def reload(self) -> None:
+        """Read the files again; on an error the old certificate stays in use.
+
+        Raises:
+            OSError, OpenSSL.SSL.Error: the files cannot be read or do not belong together.
+        """
+        self._context = self._load()
+
+    def _load(self) -> SSL.Context:
+        context = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
+        self._key.read_bytes()  # an OSError names the file, OpenSSL's own error does not
+        context.use_certificate_chain_file(str(self._certificate))
+        context.use_privatekey_file(str(self._key))
+        context.check_privatekey()
+        return context
+
+    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """The connection object for one more client."""
+        return SSL.Connection(self._context, None)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class OpportunisticTls:
+    """TLS to whoever is there: better than none, so the certificate is not looked at (RFC 7435)."""
+
+    def __init__(self, hostname: str) -> None:
+        self._hostname = hostname.encode("ascii", "ignore")
+        self._context = CertificateOptions(verify=False, raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
+
+    def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """The connection object, with the server's name for SNI unless it is an address."""
+        connection = SSL.Connection(self._context, None)
+        if self._hostname and b":" not in self._hostname and not self._hostname.rpartition(b".")[2].isdigit():
+            connection.set_tlsext_host_name(self._hostname)
+        return connection
+
+
+def server_options(certificate: Path, key: Path) -> ServerTls:
+    """The TLS side of our listening ports, from PEM files (the chain, and its key)."""
+    return ServerTls(certificate, key)
+
+
+def client_options(hostname: str, *, verify: bool) -> Any:
+    """The TLS side of a connection that we open.
+
+    Args:
+        hostname: of the server, for SNI and, if `verify`, its certificate.
+        verify: check the certificate against the system's authorities; False for opportunistic TLS.
+    """
+    return optionsForClientTLS(hostname) if verify else OpportunisticTls(hostname)
+
+
+def describe(transport: Any) -> str:
+    """Version and cipher of a transport on which TLS is on: `TLSv1.3 TLS_AES_256_GCM_SHA384`."""
+    handle = transport.getHandle()
+    return f"{handle.get_protocol_version_name()} {handle.get_cipher_name()}"
