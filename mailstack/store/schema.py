@@ -152,6 +152,7 @@ message = Table(
     CheckConstraint("body IN ('7BIT', '8BITMIME', 'BINARYMIME')", name="body"),
     CheckConstraint("ret IN ('FULL', 'HDRS')", name="ret"),
     Index("ix_message_header_message_id", "header_message_id"),
+    Index("ix_message_reverse_path", "reverse_path"),
 )
 
 delivery = Table(
@@ -294,6 +295,29 @@ audit_entry = Table(
     Column("act", Text, nullable=False),  # e.g. 'account.add'
     Column("object", Text, nullable=False, index=True),
     Column("detail", Text, nullable=False),
+)
+
+panel_session = Table(
+    "panel_session",  # who is signed in to the panel; the cookie holds a token, this row only its hash
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("administrator_id", ForeignKey("administrator.id", ondelete="CASCADE"), index=True),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), index=True),
+    Column("source", Text, nullable=False),  # the address signed in from
+    Column("agent", Text, nullable=False, server_default=""),  # what the browser calls itself
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    CheckConstraint("(administrator_id IS NULL) <> (account_id IS NULL)", name="of_one_person"),
+)
+
+tally = Table(
+    "tally",  # events of the timeline, counted by the hour for the panel's pictures; outlives the timeline
+    metadata,
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),  # hours since 1970
+    Column("domain_id", BigInteger, primary_key=True, autoincrement=False),  # the submitter's; 0 = mail from outside
+    Column("event", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )
 
 setting = Table(
