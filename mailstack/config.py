@@ -1,15 +1,30 @@
 """Typed settings from one TOML file; each limit and time-out has its default and its reason here.
 
-`load_config` reads the file and the environment (`MAILSTACK_QUEUE__GIVE_UP_AFTER=5d`), and answers each mistake with
-one line that says what, why and the mend. The parts below are handed to whoever needs them; nobody else reads the file.
+`config_file.load_config` reads the file and the environment (`MAILSTACK_QUEUE__GIVE_UP_AFTER=5d`) into these classes;
+the types say how each value is written and bounded (`config_values`). The parts below are handed to whoever needs
+them; nobody else reads the file.
 """
 
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Annotated
 
 Network = IPv4Network | IPv6Network
+Octets = Annotated[int, "octets"]
+Count = Annotated[int, "count"]
+"""One or more."""
+Days = Annotated[int, "count"]
+Port = Annotated[int, "port"]
+Endpoint = Annotated[str, "endpoint"]
+"""Where to listen: `address:port`, `[address]:port` or `systemd:NAME`."""
+HostPort = Annotated[str, "host and port"]
+"""Where to connect; empty = nowhere."""
+NameServer = Annotated[str, "name server"]
+"""`address` or `address:port`."""
+IpAddress = Annotated[str, "address"]
+"""One of our own addresses; empty = the system chooses."""
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -18,14 +33,14 @@ MIB = 1024 * KIB
 class Listen:
     """Where each service listens: `address:port`, `[address]:port` or `systemd:NAME`; an empty tuple turns it off."""
 
-    smtp: tuple[str, ...] = ("0.0.0.0:25",)
-    submission: tuple[str, ...] = ("0.0.0.0:587",)
-    submissions: tuple[str, ...] = ("0.0.0.0:465",)
-    pop3: tuple[str, ...] = ("0.0.0.0:110",)
-    pop3s: tuple[str, ...] = ("0.0.0.0:995",)
-    http: tuple[str, ...] = ("127.0.0.1:8080",)
-    https: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
+    smtp: tuple[Endpoint, ...] = ("0.0.0.0:25",)
+    submission: tuple[Endpoint, ...] = ("0.0.0.0:587",)
+    submissions: tuple[Endpoint, ...] = ("0.0.0.0:465",)
+    pop3: tuple[Endpoint, ...] = ("0.0.0.0:110",)
+    pop3s: tuple[Endpoint, ...] = ("0.0.0.0:995",)
+    http: tuple[Endpoint, ...] = ("127.0.0.1:8080",)
+    https: tuple[Endpoint, ...] = ()
+    metrics: tuple[Endpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +55,20 @@ class Tls:
 class Smtp:
     """Bounds of an SMTP session (RFC 5321 section 4.5.3)."""
 
-    max_message_size: int = 50 * MIB
-    max_recipients: int = 1000
-    max_line: int = 64 * KIB
+    max_message_size: Octets = 50 * MIB
+    max_recipients: Count = 1000
+    max_line: Octets = 64 * KIB
     """Octets in a line of content: wide enough for any real mail, a bound for an endless one."""
-    max_connections: int = 1000
-    max_connections_per_address: int = 50
+    max_connections: Count = 1000
+    max_connections_per_address: Count = 50
     command_timeout: timedelta = timedelta(minutes=5)
     data_timeout: timedelta = timedelta(minutes=3)
     session_timeout: timedelta = timedelta(hours=1)
-    soft_errors: int = 5
+    soft_errors: Count = 5
     """From this many errors on, each reply waits a second longer than the last."""
-    hard_errors: int = 20
+    hard_errors: Count = 20
     """At this many errors: 421 and the end."""
-    max_received: int = 50
+    max_received: Count = 50
     """More Received fields than this are a loop."""
     check_sender_domain: bool = True
     shutdown_grace: timedelta = timedelta(seconds=30)
@@ -63,10 +78,10 @@ class Smtp:
 class Pop3:
     """Bounds of a POP3 session; EXPIRE and LOGIN-DELAY can be set for each domain too."""
 
-    max_connections: int = 1000
-    max_connections_per_address: int = 50
+    max_connections: Count = 1000
+    max_connections_per_address: Count = 50
     idle_timeout: timedelta = timedelta(minutes=10)
-    expire: int | None = None
+    expire: Days | None = None
     """Days after which mail may be removed from the server; None = NEVER."""
     login_delay: timedelta = timedelta(0)
 
@@ -86,9 +101,9 @@ class Queue:
 class Outbound:
     """How mail leaves for other hosts."""
 
-    port: int = 25
-    nameservers: tuple[str, ...] = ()
-    smarthost: str = ""
+    port: Port = 25
+    nameservers: tuple[NameServer, ...] = ()
+    smarthost: HostPort = ""
     smarthost_user: str = ""
     smarthost_password_file: Path | None = None
     """A file beside the database; a secret never stands in the config."""
@@ -97,10 +112,10 @@ class Outbound:
         ip_network("::1/128"),
         ip_network("0.0.0.0/8"),
     )
-    connections_per_destination: int = 10
-    connections: int = 100
+    connections_per_destination: Count = 10
+    connections: Count = 100
     connect_timeout: timedelta = timedelta(seconds=30)
-    bind_address: str = ""
+    bind_address: IpAddress = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +126,7 @@ class Config:
     data: Path
     database: str = "sqlite:///mailstack.db"
     content: str = "content"
-    inline_content: int = 64 * KIB
+    inline_content: Octets = 64 * KIB
     """Content up to this many octets rides in the database, larger content in files."""
     user: str = ""
     """The user to become after binding ports as root; empty = stay."""
