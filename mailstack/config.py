@@ -107,6 +107,8 @@ class Outbound:
     smarthost_user: str = ""
     smarthost_password_file: Path | None = None
     """A file beside the database; a secret never stands in the config."""
+    smarthost_verify: bool = True
+    """Whether the smarthost must show a valid certificate before it gets the password."""
     prohibited_networks: tuple[Network, ...] = (
         ip_network("127.0.0.0/8"),
         ip_network("::1/128"),

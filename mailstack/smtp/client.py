@@ -108,8 +108,10 @@ class ClientSession:
         self.state = State.GREETING
         self.extensions = NO_EXTENSIONS
         self.is_encrypted = is_encrypted
+        self.replies = 0
+        """How many whole replies came in: what tells progress from a peer that dribbles octets."""
         self._hostname = hostname
-        self._peer = peer
+        self.peer = peer
         self._tls = tls
         self._credentials = credentials
         self._sasl_answers: deque[bytes] = deque()
@@ -137,6 +139,7 @@ class ClientSession:
         return events
 
     def _act(self, answer: Reply) -> list[Event]:
+        self.replies += 1
         if answer.code == 421:
             return self.give_up(answer)
         return _ACTS[self.state](self, answer)
@@ -146,7 +149,7 @@ class ClientSession:
         during, self.state = self.state, State.CLOSED
         transaction, self._transaction = self._transaction, None
         if transaction:
-            transaction.decide_rest(Deferred(why, self._peer, whole_destination=why.code == 421))
+            transaction.decide_rest(Deferred(why, self.peer, whole_destination=why.code == 421))
             begun = transaction.mail_accepted or during not in (State.RSET, State.MAIL)
             return [Ended(_decided(transaction), nothing_begun=not begun)]
         if during in (State.READY, State.CLOSED):
@@ -155,7 +158,7 @@ class ClientSession:
 
     def connection_lost(self, why: str) -> list[Event]:
         """The connection is gone, or waiting took too long; `why` completes the sentence."""
-        text = f"the connection with {self._peer} {why} while we waited for {self.state.value}"
+        text = f"the connection with {self.peer} {why} while we waited for {self.state.value}"
         return self.give_up(reply(451, Status.BAD_CONNECTION, text))
 
     # --- to be ready --------------------------------------------------------------------------------------------
@@ -270,10 +273,10 @@ class ClientSession:
         if state is State.MAIL:
             transaction.mail_accepted = answer.is_positive
             if not answer.is_positive:
-                transaction.decide_rest(refusal(answer, self._peer))
+                transaction.decide_rest(refusal(answer, self.peer))
                 self._unsent.clear()
         elif state is State.RCPT:
-            transaction.note_recipient(index, answer, self._peer)
+            transaction.note_recipient(index, answer, self.peer)
         return self._go_on(transaction)
 
     def _go_on(self, transaction: Transaction) -> list[Event]:
@@ -298,7 +301,7 @@ class ClientSession:
         if answer.code == 354:
             # DATA was sent before we knew that nobody is accepted; the only way on is an empty message
             return self._say(State.LONE_DOT, ".")
-        transaction.note_content(answer, self._peer, dsn_relayed=False)
+        transaction.note_content(answer, self.peer, dsn_relayed=False)
         self._needs_reset = True
         return self._end(transaction)
 
@@ -312,7 +315,7 @@ class ClientSession:
         if answer.is_positive:
             raise BrokenPeerError(f"the peer answered before the end of the content: {answer}")
         transaction = self._open_transaction()
-        transaction.note_content(answer, self._peer, dsn_relayed=False)
+        transaction.note_content(answer, self.peer, dsn_relayed=False)
         events = self._end(transaction)
         self.state = State.CLOSED
         return events
@@ -321,7 +324,7 @@ class ClientSession:
         if 300 <= answer.code < 400:
             raise BrokenPeerError(f"the peer answered the content with {answer}")
         transaction = self._open_transaction()
-        transaction.note_content(answer, self._peer, dsn_relayed=self.extensions.dsn)
+        transaction.note_content(answer, self.peer, dsn_relayed=self.extensions.dsn)
         self._needs_reset = self.extensions.chunking and not answer.is_positive  # RFC 3030 section 2
         return self._end(transaction)
 
