@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, text, update
 
 from mailstack.policy.limits import Count, Rule, allowance
 from mailstack.store import usage
@@ -17,7 +17,8 @@ from mailstack.store.schema import account, delivery, event, message
 BATCH = 500
 """Deliveries looked at for one account in one go, so that a long backlog never holds the writer up."""
 
-IS_HELD_BY_LIMIT = (delivery.c.state == "held") & delivery.c.held_by.like("limit:%")
+# Literal text, for SQLite uses a partial index only when it can read the condition in the statement itself.
+IS_HELD_BY_LIMIT = text("delivery.state = 'held' AND delivery.held_by LIKE 'limit:%'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _release(
     connection.execute(
         update(delivery)
         .where(delivery.c.id.in_([row.id for row in rows]))
-        .values(state="waiting", held_by=None, next_attempt_at=now_micros)
+        .values(state="waiting", held_by=None, leased_until=None, next_attempt_at=now_micros, created_at=now_micros)
     )
     connection.execute(
         insert(event),

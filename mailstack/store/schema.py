@@ -168,16 +168,17 @@ delivery = Table(
     Column("held_by", Text),  # 'administrator', or 'limit: SCOPE per PERIOD'
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_attempt_at", BigInteger, nullable=False),
-    Column("leased_until", BigInteger),  # a node is at it until then
+    Column("leased_until", BigInteger),  # a node is at it until then; 0 = an administrator wants it tried at once
     Column("delay_told", Boolean, nullable=False, server_default=text("false")),
     Column("last_reply", Text, nullable=False, server_default=""),
     Column("created_at", BigInteger, nullable=False),
     CheckConstraint("state IN ('waiting', 'held', 'delivered', 'failed')", name="state"),
     CheckConstraint("(state = 'held') = (held_by IS NOT NULL)", name="held_has_reason"),
     Index(
-        "ix_delivery_due",
+        "ix_delivery_due",  # by destination, so that none waits behind another's backlog
+        "domain",
         "next_attempt_at",
-        "id",
+        "leased_until",
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
@@ -190,7 +191,7 @@ delivery = Table(
     Index(
         "ix_delivery_open",
         "domain",
-        "next_attempt_at",
+        "id",
         sqlite_where=text("state IN ('waiting', 'held')"),
         postgresql_where=text("state IN ('waiting', 'held')"),
     ),

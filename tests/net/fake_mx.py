@@ -1,3 +1,4 @@
+# ruff: noqa: N802 -- the method names of Twisted's protocols
 """A mail server for tests, whose every answer can be changed, on a loopback port of the test's reactor."""
 
 from datetime import UTC, datetime

@@ -1,3 +1,4 @@
+# ruff: noqa: N802 -- the method names of Twisted's protocols
 """The connection's clock and back-pressure, exact, on a fake transport; tests/delivery/test_remote has the sockets."""
 
 import pytest

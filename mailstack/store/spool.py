@@ -1,0 +1,185 @@
+"""The spool: accepted mail that is still to be delivered, as the queue sees it.
+
+`Spool` gives out work (`claims`) and takes its results, all in the group commit of `Database`. A result is one row
+changed and its events; when the last delivery of a message has ended, its content goes too, unless a maildrop holds it.
+Neighbours: `queue/runner` and `queue/attempt` are the users, `open_mail` is the administrators' side.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Connection, Text, bindparam, exists, select, text, update
+
+from mailstack.store import claims, timeline
+from mailstack.store.claims import Claimed, Terms, Unit, Want
+from mailstack.store.database import Database
+from mailstack.store.schema import content, delivery, message
+from mailstack.store.timeline import IS_OPEN
+
+RELEASE = Callable[[Connection, Sequence[int]], Any]
+"""Deletes the contents of these IDs that nothing refers to any more (`store/content`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an attempt came to for one delivery; times in microseconds since 1970.
+
+    `state` is waiting, delivered or failed; `events` are (event, detail) for its timeline.
+    """
+
+    delivery_id: int
+    queue_id: str
+    recipient: str
+    at: int
+    state: str
+    next_attempt_at: int
+    last_reply: str
+    is_delay_told: bool
+    events: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptContent:
+    """Where a content is: its octets, or the name of its file."""
+
+    content_id: int
+    size_octets: int
+    body: bytes | None
+    file: str | None
+
+
+_CHANGES = {
+    "next_attempt_at": bindparam("again", type_=BigInteger),
+    "last_reply": bindparam("reply", type_=Text),
+    "delay_told": bindparam("told", type_=Boolean),
+    "leased_until": None,
+}
+_END = (  # also of what was held meanwhile: an end is an end
+    update(delivery)
+    .where(delivery.c.id == bindparam("ended"))
+    .values(state=bindparam("became", type_=Text), held_by=None, **_CHANGES)
+)
+_DEFER = (
+    update(delivery).where(delivery.c.id == bindparam("ended"), text("delivery.state = 'waiting'")).values(**_CHANGES)
+)
+_GIVE_BACK = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("given"), text("delivery.state = 'waiting'"))
+    .values(attempts=delivery.c.attempts - 1, next_attempt_at=bindparam("due_at", type_=BigInteger), leased_until=None)
+)
+
+
+class Spool:
+    """The deliveries of one database.
+
+    Args:
+        database: open.
+        release_contents: called inside a transaction with content IDs whose message has ended.
+    """
+
+    def __init__(self, database: Database, release_contents: RELEASE) -> None:
+        self._database = database
+        self._release_contents = release_contents
+
+    async def void_leases(self) -> None:
+        """At the start: on SQLite there is one node, so every lease is a dead predecessor's. Elsewhere they run out."""
+        if self._database.is_sqlite:
+            await self._database.write(_void_leases)
+
+    async def due_domains(self, now: int, after: str | None) -> tuple[list[str], str | None]:
+        """A step of the walk over domains with due mail; see `claims.due_domains`."""
+        return await self._database.read(lambda connection: claims.due_domains(connection, now, after))
+
+    async def claim(self, wants: Sequence[Want], terms: Terms) -> Claimed:
+        """Lease due deliveries, in units; see `claims.claim`."""
+        return await self._database.write(lambda connection: claims.claim(connection, wants, terms))
+
+    async def contents(self, units: Sequence[Unit]) -> dict[int, KeptContent]:
+        """Where the contents of these units are, small ones with their octets, in one query."""
+        ids = {unit.content_id for unit in units if unit.content_id is not None}
+        return await self._database.read(lambda connection: _contents(connection, ids))
+
+    async def record(self, results: Sequence[Result]) -> None:
+        """Write what became of attempts; results of many units share statements and commit."""
+        await self._database.write_many(self._record_many, results)
+
+    async def give_back(self, units: Sequence[Unit]) -> None:
+        """Undo the claim of units that were not tried."""
+        rows = [{"given": due.delivery_id, "due_at": due.due_at} for unit in units for due in unit.recipients]
+        if rows:
+            await self._database.write(lambda connection: connection.execute(_GIVE_BACK, rows).close())
+
+    async def renew_leases(self, delivery_ids: Sequence[int], leased_until: int) -> None:
+        """Hold on to deliveries whose attempt takes long."""
+
+        def renew(connection: Connection) -> None:
+            for start in range(0, len(delivery_ids), 500):
+                chunk = delivery_ids[start : start + 500]
+                connection.execute(
+                    update(delivery)
+                    .where(delivery.c.id.in_(chunk), delivery.c.leased_until.is_not(None))
+                    .values(leased_until=leased_until)
+                )
+
+        if delivery_ids:
+            await self._database.write(renew)
+
+    async def forget_finished(self, before: int) -> bool:
+        """Delete one batch of finished messages accepted before a moment; True while there may be more."""
+
+        def sweep(connection: Connection) -> int:
+            contents = timeline.forget_finished(connection, before)
+            self._release_contents(connection, [number for number in contents if number is not None])
+            return len(contents)
+
+        return await self._database.write(sweep) == timeline.SWEEP_MESSAGES
+
+    def _record_many(self, connection: Connection, batches: list[Sequence[Result]]) -> list[None]:
+        results = [result for batch in batches for result in batch]
+        ended = [result for result in results if result.state != "waiting"]
+        queue_ids = sorted({result.queue_id for result in ended})
+        if queue_ids:
+            # Two nodes that end the last two deliveries of a message at once must see each other's end.
+            locked = select(message.c.id).where(message.c.id.in_(queue_ids)).order_by(message.c.id)
+            connection.execute(locked.with_for_update(key_share=True)).close()
+            connection.execute(_END, [_row(result) | {"became": result.state} for result in ended])
+        if deferred := [_row(result) for result in results if result.state == "waiting"]:
+            connection.execute(_DEFER, deferred)
+        timeline.record_events(
+            connection,
+            [
+                timeline.event_row(result.queue_id, result.at, name, result.recipient, detail)
+                for result in results
+                for name, detail in result.events
+            ],
+        )
+        self._release_contents(connection, finished_contents(connection, queue_ids))
+        return [None] * len(batches)
+
+
+def finished_contents(connection: Connection, queue_ids: Sequence[str]) -> list[int]:
+    """The contents of those messages that wait for nothing more."""
+    if not queue_ids:
+        return []
+    waits = exists(select(delivery.c.id).where(delivery.c.message_id == message.c.id, IS_OPEN))
+    found = select(message.c.content_id).where(message.c.id.in_(queue_ids), message.c.content_id.is_not(None), ~waits)
+    return list(connection.scalars(found))
+
+
+def _row(result: Result) -> dict[str, Any]:
+    return {
+        "ended": result.delivery_id,
+        "again": result.next_attempt_at,
+        "reply": result.last_reply,
+        "told": result.is_delay_told,
+    }
+
+
+def _void_leases(connection: Connection) -> None:
+    connection.execute(text("UPDATE delivery SET leased_until = NULL WHERE state = 'waiting' AND leased_until > 0"))
+
+
+def _contents(connection: Connection, ids: set[int]) -> dict[int, KeptContent]:
+    rows = connection.execute(select(content).where(content.c.id.in_(ids)))
+    return {row.id: KeptContent(row.id, row.size_octets, row.body, row.file) for row in rows}

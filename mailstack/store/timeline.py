@@ -1,0 +1,148 @@
+"""The timeline: what became of each message, for the administrator and the sender to read.
+
+`record_events` writes it inside the commits of others, `trace` reads it back for `mailstack trace`, `forget_finished`
+ends it after the history's time. Neighbours: `store/acceptance` and `store/spool` write events; `management/trace`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, exists, insert, select, text, union
+
+from mailstack.mail.address import AddressError, parse_address
+from mailstack.store.schema import delivery, event, from_micros, message
+
+TRACE_MOST = 200
+"""Messages in one trace, the newest; an address may have had thousands."""
+SWEEP_MESSAGES = 500
+
+IS_OPEN = text("delivery.state IN ('waiting', 'held')")
+"""Literal, for SQLite uses a partial index only when it can read the condition in the statement itself."""
+
+EventRow = dict[str, Any]
+
+
+def event_row(queue_id: str, at: int, name: str, recipient: str, detail: str) -> EventRow:
+    """One line of a timeline; `at` in microseconds since 1970, `recipient` empty for the message as a whole."""
+    return {"message_id": queue_id, "at": at, "event": name, "recipient": recipient, "detail": detail}
+
+
+def record_events(connection: Connection, rows: Sequence[EventRow]) -> None:
+    """Write events, in order."""
+    if rows:
+        connection.execute(insert(event), rows)
+
+
+def iso(moment: int) -> str:
+    """A stored time as it goes out in JSON: ISO 8601, UTC."""
+    return from_micros(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def trace(connection: Connection, query: str, most: int = TRACE_MOST) -> list[dict[str, Any]]:
+    """The timeline of each message that matches, newest message first.
+
+    Args:
+        connection: inside a transaction.
+        query: a queue ID, a Message-ID with or without angle brackets, or an address of a sender or recipient.
+        most: messages to return.
+    """
+    messages = _find(connection, query.strip(), most)
+    ids = [row.id for row in messages]
+    events: dict[str, list[Row[Any]]] = {queue_id: [] for queue_id in ids}
+    found = select(event).where(event.c.message_id.in_(ids)).order_by(event.c.at, event.c.id)
+    for row in connection.execute(found):
+        events[row.message_id].append(row)
+    deliveries: dict[str, list[Row[Any]]] = {queue_id: [] for queue_id in ids}
+    for row in connection.execute(select(delivery).where(delivery.c.message_id.in_(ids)).order_by(delivery.c.id)):
+        deliveries[row.message_id].append(row)
+    return [_told(row, deliveries[row.id], events[row.id]) for row in messages]
+
+
+def _find(connection: Connection, query: str, most: int) -> Sequence[Row[Any]]:
+    ids = union(
+        select(message.c.id).where(message.c.id == query.upper()),
+        select(message.c.id).where(
+            message.c.header_message_id == query.strip("<> "), message.c.header_message_id != ""
+        ),
+    )
+    if addresses := _spellings(query.strip("<> ")):
+        # The newest of each side first, so that an address with a long history costs no more than one with a short one.
+        sent = (
+            select(message.c.id).where(message.c.reverse_path.in_(addresses)).order_by(message.c.id.desc()).limit(most)
+        )
+        received = (
+            select(event.c.message_id)
+            .where(event.c.recipient.in_(addresses))
+            .order_by(event.c.id.desc())
+            .limit(most * 4)  # a message has several events of one recipient
+        )
+        queued = (
+            select(delivery.c.message_id)
+            .where(IS_OPEN, delivery.c.domain == addresses[0].rpartition("@")[2], delivery.c.recipient.in_(addresses))
+            .limit(most)
+        )
+        sides = [select(side.subquery().c[0]) for side in (sent, received, queued)]
+        ids = union(*ids.selects, *sides)
+    found = select(message).where(message.c.id.in_(ids)).order_by(message.c.created_at.desc(), message.c.id.desc())
+    return connection.execute(found.limit(most)).all()
+
+
+def _spellings(query: str) -> list[str]:
+    """The forms in which an address may stand in the tables; none when the query is no address."""
+    try:
+        address = parse_address(query)
+    except AddressError:
+        return []
+    return sorted({str(address), address.key}, key=lambda spelling: spelling != str(address))
+
+
+def _told(row: Row[Any], deliveries: Iterable[Row[Any]], events: Sequence[Row[Any]]) -> dict[str, Any]:
+    return {
+        "message": row.id,
+        "message_id": row.header_message_id,
+        "reverse_path": row.reverse_path,
+        "size": row.size_octets,
+        "created_at": iso(row.created_at),
+        "recipients": _recipients(deliveries, events),
+        "events": [
+            {"at": iso(line.at), "event": line.event, "recipient": line.recipient, "detail": line.detail}
+            for line in events
+        ],
+    }
+
+
+def _recipients(deliveries: Iterable[Row[Any]], events: Iterable[Row[Any]]) -> list[dict[str, Any]]:
+    """Who is served from the queue, as it stands; then those whose maildrop had it at once."""
+    told: dict[str, dict[str, Any]] = {}
+    for row in deliveries:
+        told[row.recipient] = {
+            "recipient": row.recipient,
+            "state": row.state,
+            "attempts": row.attempts,
+            "next_attempt_at": iso(row.next_attempt_at) if row.state == "waiting" else None,
+            "last_reply": row.last_reply,
+        }
+    for line in events:
+        if line.recipient and line.recipient not in told and line.event in ("delivered", "failed"):
+            told[line.recipient] = {
+                "recipient": line.recipient,
+                "state": line.event,
+                "attempts": 0,
+                "next_attempt_at": None,
+                "last_reply": "",
+            }
+    return list(told.values())
+
+
+def forget_finished(connection: Connection, before: int, most: int = SWEEP_MESSAGES) -> list[int | None]:
+    """Delete the timelines of up to so many messages accepted before a moment (microseconds) that wait for nothing.
+
+    Returns:
+        The content IDs of the messages deleted, for the caller to release; fewer than `most` when all is done.
+    """
+    waits = exists(select(delivery.c.id).where(delivery.c.message_id == message.c.id, IS_OPEN))
+    old = select(message.c.id, message.c.content_id).where(message.c.created_at < before, ~waits)
+    rows = connection.execute(old.order_by(message.c.created_at).limit(most)).all()
+    if rows:
+        connection.execute(delete(message).where(message.c.id.in_([row.id for row in rows])))
+    return [row.content_id for row in rows]

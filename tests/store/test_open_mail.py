@@ -1,0 +1,112 @@
+"""What administrators do with mail that waits."""
+
+from sqlalchemy import delete, func, select
+
+from mailstack.store import open_mail
+from mailstack.store.open_mail import Selection, find_open, list_open
+from mailstack.store.schema import content
+from tests.store.spooled import START, STEP, claim, events, put_message, rows
+
+
+def release_all(connection, content_ids):
+    if content_ids:
+        connection.execute(delete(content).where(content.c.id.in_(content_ids)))
+
+
+def spooled(connection):
+    numbers = put_message(connection, "M1", ["a@one.example", "b@two.example"])
+    numbers += put_message(connection, "M2", ["c@two.example"], state="held", held_by="limit: * per hour")
+    put_message(connection, "M3", ["d@one.example"], state="delivered")
+    return numbers
+
+
+def recipients(connection, selection):
+    return [one.recipient for one in find_open(connection, selection, now=START)]
+
+
+def test_the_list_is_what_the_contract_says(each_database):
+    def work(connection):
+        numbers = spooled(connection)
+        assert list_open(connection)[0] == {
+            "id": numbers[0],
+            "message": "M1",
+            "reverse_path": "alice@example.org",
+            "recipient": "a@one.example",
+            "state": "waiting",
+            "held_by": None,
+            "attempts": 0,
+            "next_attempt_at": "2026-05-01T12:00:00.000Z",
+            "last_reply": "",
+            "size": 20,
+            "created_at": "2026-05-01T12:00:00.000Z",
+        }
+        assert [row["id"] for row in list_open(connection, after=numbers[0])] == numbers[1:]
+        assert open_mail.count_open(connection) == {"waiting": 2, "held": 1}
+        assert open_mail.count_open(connection, "one.example") == {"waiting": 1, "held": 0}
+
+    each_database.write_now(work)
+
+
+def test_selections(each_database):
+    def work(connection):
+        numbers = spooled(connection)
+        assert recipients(connection, Selection.of([])) == ["a@one.example", "b@two.example", "c@two.example"]
+        assert recipients(connection, Selection.of([str(numbers[1])])) == ["b@two.example"]
+        assert recipients(connection, Selection.of(["m1", str(numbers[2])])) == [
+            "a@one.example",
+            "b@two.example",
+            "c@two.example",
+        ]
+        assert recipients(connection, Selection.of([], "two.example")) == ["b@two.example", "c@two.example"]
+        assert recipients(connection, Selection.of(["M1"], "two.example")) == ["b@two.example"]
+        assert recipients(connection, Selection.of(["M3"])) == []
+        # Ids that name nothing never come to mean everything.
+        for ids in (["9" * 30], ["²"], [""], ["0"]):
+            assert recipients(connection, Selection.of(ids)) == []
+
+    each_database.write_now(work)
+
+
+def test_retry_asks_for_an_attempt_at_once_but_not_for_a_second_one(each_database):
+    def work(connection):
+        put_message(connection, "M1", ["a@one.example"], attempts=3, at=START + STEP)
+        put_message(connection, "M2", ["b@one.example"])
+        assert len(claim(connection, "one.example").units) == 1
+        found = find_open(connection, Selection(), now=START)
+        assert open_mail.retry(connection, found, START) == 1
+        (unit,) = claim(connection, "one.example").units
+        assert (unit.queue_id, unit.is_urgent) == ("M1", True)
+
+    each_database.write_now(work)
+
+
+def test_hold_and_release(each_database):
+    def work(connection):
+        spooled(connection)
+        everything = Selection()
+        assert open_mail.hold(connection, find_open(connection, everything, now=START), START, "ann") == 2
+        assert {row.state for row in rows(connection).values()} == {"held", "delivered"}
+        assert open_mail.release(connection, find_open(connection, everything, now=START), START + STEP, "ann") == 3
+        found = rows(connection)["c@two.example"]
+        assert (found.state, found.held_by, found.next_attempt_at, found.created_at) == (
+            "waiting",
+            None,
+            START + STEP,
+            START + STEP,
+        )
+        assert ("held", "a@one.example", "by ann") in events(connection)
+        assert ("released", "c@two.example", "by ann") in events(connection)
+
+    each_database.write_now(work)
+
+
+def test_drop_ends_without_a_report_and_lets_the_content_go(each_database):
+    def work(connection):
+        spooled(connection)
+        found = find_open(connection, Selection.of([], "two.example"), now=START)
+        assert open_mail.drop(connection, found, START, "ann", release_all) == 2
+        assert connection.scalar(select(func.count()).select_from(content)) == 2  # M1's waits on, M3's is not ours
+        assert ("failed", "b@two.example", "dropped by ann") in events(connection)
+        assert rows(connection)["c@two.example"].state == "failed"
+
+    each_database.write_now(work)
