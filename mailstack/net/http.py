@@ -117,7 +117,7 @@ class HttpService:
         self.factory = Site(self._gate, requestFactory=_BoundedRequest, timeout=IDLE_SECONDS)
         self.factory.displayTracebacks = False
         self.factory.noisy = False
-        self.factory.log = _log_nothing  # type: ignore[method-assign]
+        self.factory.log = _log_nothing  # type: ignore[method-assign,assignment]
 
     async def stop(self, within: float = STOP_SECONDS) -> bool:
         """Let running requests end, for at most so many seconds; False when some had to be left behind."""

@@ -52,6 +52,11 @@ class Served:
         return await self.service.stop(within)
 
 
+async def hang_up() -> None:
+    """Let the server see that its clients are gone."""
+    await deferToThread(time.sleep, 0.1)
+
+
 @pytest_twisted.ensureDeferred
 async def test_answers() -> None:
     served = Served()
@@ -121,6 +126,7 @@ async def test_the_stop_does_not_wait_for_ever() -> None:
     assert not await served.close(within=0.2)
     served.application.go_on.set()
     assert (await running)[0] == 200
+    await hang_up()
 
 
 @pytest_twisted.ensureDeferred
@@ -128,5 +134,5 @@ async def test_once_shut_it_says_so() -> None:
     served = Served()
     await served.service.stop()
     assert (await deferToThread(ask, served.port, "/"))[0] == 503
-    await deferToThread(time.sleep, 0.1)  # the server sees the end of the connection
+    await hang_up()
     await served.listening.stopListening()
