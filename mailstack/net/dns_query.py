@@ -8,7 +8,7 @@ import secrets
 import struct
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionRefusedError as TwistedConnectionRefusedError
 from twisted.internet.protocol import ClientFactory, DatagramProtocol, connectionDone
 from twisted.names import dns
@@ -76,7 +76,7 @@ class _Question:
         try:
             return await protocol.answered.addTimeout(timeout_seconds, reactor)
         finally:
-            port.stopListening()
+            await maybeDeferred(port.stopListening)
 
     async def by_tcp(self, reactor: Any, server: Server, timeout_seconds: float) -> dns.Message:
         factory = _TcpQuestionFactory(self)

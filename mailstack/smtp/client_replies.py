@@ -5,6 +5,7 @@ further (the text goes into logs, the timeline and bounces). Neighbours: `client
 """
 
 import re
+from functools import lru_cache
 
 from mailstack.mail.reply import Reply
 from mailstack.mail.status import take_status
@@ -52,6 +53,8 @@ class ReplyReader:
                     raise BrokenPeerError("the peer's reply line has no end")
                 return None
             self._buffer = rest
+            if not self._lines and (single := _read_single(line)):
+                return single
             found = _LINE.match(line.removesuffix(b"\r"))
             if not found:
                 raise BrokenPeerError(f"the peer sent what is no SMTP reply: {_clean(line[:100])}")
@@ -63,6 +66,15 @@ class ReplyReader:
                 continue
             lines, self._lines = self._lines, []
             return _make_reply(int(code), lines)
+
+
+@lru_cache(maxsize=512)
+def _read_single(line: bytes) -> Reply | None:
+    """A reply of one short line, of which most are the same; None for any other line."""
+    if len(line) > 128 or line[3:4] != b" ":
+        return None
+    found = _LINE.match(line.removesuffix(b"\r"))
+    return _make_reply(int(found[1]), [found[3]]) if found else None
 
 
 def _make_reply(code: int, lines: list[bytes]) -> Reply:
