@@ -34,6 +34,7 @@ def octets(size_octets: int) -> bytes:
     return b"+OK %d octets\r\n" % size_octets
 
 
+CAPABILITIES = ok("Capability list follows")
 LISTING = ok("Listing follows")
 TOP_FOLLOWS = ok("Top of message follows")
 LANGUAGES = ok("Language listing follows:") + b"en English\r\ni-default English\r\n" + END

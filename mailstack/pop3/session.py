@@ -9,10 +9,11 @@ carries the questions).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mailstack.pop3 import replies
 from mailstack.pop3.authentication import Authentication, Say
+from mailstack.pop3.bounds import BOUNDS, Bounds
+from mailstack.pop3.capabilities import capabilities
 from mailstack.pop3.command import Command, CommandError, State, parse_command
 from mailstack.pop3.maildrop import Maildrop, top_reply
 from mailstack.pop3.questions import (
@@ -35,23 +36,6 @@ from mailstack.wire.scram import ScramVerifier
 Handler = Callable[["Session", Command], Question | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one session may cost."""
-
-    line_octets: int = 255
-    """A command with its CRLF (RFC 2449 section 4)."""
-    sasl_octets: int = 12288
-    """A line within AUTH (RFC 5034 section 4)."""
-    endless_octets: int = 64 * 1024
-    """A line that has not ended after so many octets ends the session."""
-    errors: int = 20
-    """Lines that are no command, or out of place, before the session is closed."""
-    failed_logins: int = 5
-    output_octets: int = 256 * 1024
-    """`run` pauses once so much waits to be written."""
-
-
 class Session:
     """The state of one connection; pure."""
 
@@ -63,7 +47,7 @@ class Session:
         secret: bytes,
         tls_offered: bool,
         tls_on: bool = False,
-        bounds: Bounds = Bounds(),
+        bounds: Bounds = BOUNDS,
     ) -> None:
         """Start in the AUTHORIZATION state, with the greeting in the output.
 
@@ -199,19 +183,8 @@ class Session:
     # --- in any state -------------------------------------------------------------------------------------------------
 
     def _capa(self, _: Command) -> None:
-        offers = self._offers
-        expire = "NEVER" if offers.expire_days is None else str(offers.expire_days)
-        user = " USER" if offers.differ else ""
-        capabilities = ["TOP", "UIDL"]
-        if self.tls_on:
-            capabilities += ["USER", "SASL " + " ".join(MECHANISMS)]
-        elif self._tls_offered:
-            capabilities.append("STLS")
-        capabilities += ["PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "UTF8", "LANG"]
-        capabilities += [f"EXPIRE {expire}{user}", f"LOGIN-DELAY {offers.login_delay_seconds}{user}"]
-        capabilities.append("IMPLEMENTATION Mailstack")
-        lines = "\r\n".join(capabilities).encode() + b"\r\n"
-        self._say(replies.ok("Capability list follows") + lines + replies.END)
+        lines = capabilities(self._offers, tls_on=self.tls_on, tls_offered=self._tls_offered)
+        self._say(replies.CAPABILITIES + lines + replies.END)
 
     def _lang(self, command: Command) -> None:
         wanted = command.text.strip().lower()

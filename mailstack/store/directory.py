@@ -102,6 +102,11 @@ class Directory:
         self._oldest = _oldest_accounts(self._accounts.values())
         self._home = _home_domain(hostname, self._domains)
 
+    @property
+    def domains(self) -> tuple[Domain, ...]:
+        """All domains, oldest first."""
+        return tuple(self._domains.values())
+
     def domain(self, name: str) -> Domain | None:
         """The domain of that name (A-label form), when it is ours."""
         return self._domains.get(name)

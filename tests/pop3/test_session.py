@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailstack.pop3.bounds import Bounds
 from mailstack.pop3.command import State
 from mailstack.pop3.questions import LogIn, Offers, StartTls
-from mailstack.pop3.session import Bounds
 from tests.pop3.world import MESSAGES, NONCE, PASSWORD, USER, Driver, FakeVisit, make_session
 
 LOGIN = f"USER {USER}\r\nPASS {PASSWORD}\r\n".encode()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+from mailstack.pop3.bounds import Bounds
 from mailstack.pop3.maildrop import Maildrop, whole_reply
 from mailstack.pop3.questions import (
     AtHand,
@@ -21,7 +22,7 @@ from mailstack.pop3.questions import (
     StartTls,
 )
 from mailstack.pop3.replies import Code
-from mailstack.pop3.session import Bounds, Session
+from mailstack.pop3.session import Session
 from mailstack.wire.scram import ScramVerifier, make_verifier
 
 USER, PASSWORD = "alice@example.test", "correct horse"
