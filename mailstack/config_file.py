@@ -118,7 +118,7 @@ def _build(kind: type[Any], found: Mapping[str, Setting], place: str, folder: Pa
             raise ConfigError(f'{place}: {field.name} is missing; add a line {field.name} = "…"')
         elif isinstance(field.default, Path):
             values[field.name] = folder / field.default
-        elif is_dataclass(hint):
+        elif isinstance(hint, type) and is_dataclass(hint):
             values[field.name] = _build(hint, {}, place, folder)
     return kind(**values)
 
@@ -132,7 +132,7 @@ def _nearest(key: str, known: list[str], write: Callable[[str], str] = str) -> s
 
 def _read(setting: Setting, hint: Any, folder: Path) -> Any:
     """The value of a setting as its type wants it."""
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return _read_section(setting, hint, folder)
     if get_origin(hint) is tuple:
         return tuple(_read(item, get_args(hint)[0], folder) for item in _items(setting))
