@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -319,8 +319,12 @@ async def connect(reactor: Any, target: Target, connection: SmtpConnection, time
     same_family = (":" in target.bind_address) == (":" in target.address)
     binding = (target.bind_address, 0) if target.bind_address and same_family else None
     factory = _ConnectOnce(connection, target)
-    reactor.connectTCP(target.address, target.port, factory, timeout.total_seconds(), binding)
-    return await connection.opened
+    connector = reactor.connectTCP(target.address, target.port, factory, timeout.total_seconds(), binding)
+    try:
+        return await connection.opened
+    except CancelledError:
+        connector.disconnect()  # nobody would ever use or close it
+        raise
 
 
 class _ConnectOnce(ClientFactory):

@@ -68,12 +68,12 @@ class KeptMessage(NamedTuple):
 class Mailboxes:
     """The maildrops of all accounts."""
 
-    def __init__(self, database: Database, contents: ContentStore, *, node: str) -> None:
-        """`node` names this process, anew at each start; only PostgreSQL can have several."""
+    def __init__(self, database: Database, contents: ContentStore, *, node: str, shared: bool) -> None:
+        """`node` names this process, anew at each start; `shared` says that there may be others on the database."""
         self._database = database
         self._contents = contents
         self._node = node
-        self._shared = not database.is_sqlite
+        self._shared = shared
         self._open: set[int] = set()
 
     # --- one session --------------------------------------------------------------------------------------------------

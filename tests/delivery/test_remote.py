@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from mailstack.config import Outbound
 from mailstack.delivery import preparation
@@ -92,9 +92,7 @@ async def world(dns):
         await delivery.close()
     for server in world.servers:
         await server.close()
-    settled = Deferred()
-    reactor.callLater(0.02, settled.callback, None)  # both ends of each connection see that it is gone
-    await settled
+    await pause(0.02)  # both ends of each connection see that it is gone
 
 
 def kinds(outcomes):
@@ -457,6 +455,24 @@ async def test_several_at_once_have_connections_of_their_own(world):
     assert len(server.connections) == 5
     await delivery.deliver(hop, mail())
     assert len(server.connections) == 5
+
+
+@pytest.mark.parametrize("silent", ["greeting", "MAIL", "content"])
+@pytest_twisted.ensureDeferred
+async def test_a_cancelled_delivery_leaves_no_connection(world, silent):
+    server, delivery, hop = world.one(answers={silent: b""})
+    going = Deferred.fromCoroutine(delivery.deliver(hop, mail()))
+    await pause()
+    going.cancel()
+    with pytest.raises(CancelledError):
+        await going
+    await server.connections[0].lost
+
+
+async def pause(seconds=0.1):
+    over = Deferred()
+    reactor.callLater(seconds, over.callback, None)
+    await over
 
 
 @pytest_twisted.ensureDeferred

@@ -37,7 +37,8 @@ class Lab:
         database.write_now(self._make_accounts)
 
     def node(self, name: str) -> Mailboxes:
-        return Mailboxes(self.database, self.contents, node=name)  # type: ignore[arg-type]
+        shared = not self.database.is_sqlite
+        return Mailboxes(self.database, self.contents, node=name, shared=shared)  # type: ignore[arg-type]
 
     @staticmethod
     def _make_accounts(connection: Connection) -> None:
