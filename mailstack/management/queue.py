@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from mailstack.management.actor import Actor, Refused, record, require_all_domains
 from mailstack.management.acts import now_micros
 from mailstack.store import open_mail
-from mailstack.store.content import ContentStore, release_contents
+from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
 from mailstack.store.open_mail import OpenDelivery, Selection
 
@@ -138,9 +138,8 @@ def _apply(
         return open_mail.hold(connection, mine, now, actor.name)
     if what is Act.RELEASE:
         return open_mail.release(connection, mine, now, actor.name)
-    return open_mail.drop(
-        connection, mine, now, actor.name, lambda inside, ids: files.extend(release_contents(inside, ids))
-    )
+    files += open_mail.drop(connection, mine, now, actor.name)
+    return len(mine)
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Want:
     domain: str
     key: str
     deliveries: int
+    is_shared: bool = False
+    """Whether other domains may have the same destination, so that a message to several is one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ def _complete(
     connection: Connection, want: Want, heads: Sequence[Row[Any]], values: dict[str, Any], terms: Terms
 ) -> list[Row[Any]]:
     """The rows found, and what belongs into the same transactions."""
-    if want.key == want.domain:
+    if not want.is_shared:
         if len(heads) < want.deliveries:
             return list(heads)
         last = values | {"domain": want.domain, "message": heads[-1].message_id}

@@ -5,14 +5,14 @@ takes a bounded batch that `find_open` gave; the caller goes on from the last nu
 running queue sees each change within a second. Neighbours: `spool` is the queue's side.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from mailstack.store.schema import delivery, message
-from mailstack.store.spool import finished_contents
+from mailstack.store.spool import release_of
 from mailstack.store.timeline import IS_OPEN, event_row, iso, record_events
 
 BATCH = 1000
@@ -99,20 +99,12 @@ def release(connection: Connection, found: Sequence[OpenDelivery], now: int, by:
     return len(going)
 
 
-def drop(
-    connection: Connection,
-    found: Sequence[OpenDelivery],
-    now: int,
-    by: str,
-    release_contents: Callable[[Connection, Sequence[int]], Any],
-) -> int:
-    """End deliveries without a report to the sender; the number dropped."""
+def drop(connection: Connection, found: Sequence[OpenDelivery], now: int, by: str) -> list[str]:
+    """End deliveries without a report to the sender; gives the content files to remove once it is committed."""
     said = f"dropped by {by}"
     _set(connection, found, state="failed", held_by=None, leased_until=None, last_reply=said)
     _tell(connection, found, now, "failed", said)
-    ended = sorted({one.queue_id for one in found})
-    release_contents(connection, finished_contents(connection, ended))
-    return len(found)
+    return release_of(connection, sorted({one.queue_id for one in found}))
 
 
 def _find(connection: Connection, selection: Selection, after: int, most: int) -> Sequence[Any]:

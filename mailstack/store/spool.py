@@ -5,20 +5,17 @@ changed and its events; when the last delivery of a message has ended, its conte
 Neighbours: `queue/runner` and `queue/attempt` are the users, `open_mail` is the administrators' side.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Connection, Text, bindparam, exists, select, text, update
+from sqlalchemy import BigInteger, Boolean, Connection, Text, bindparam, select, text, update
 
 from mailstack.store import claims, timeline
 from mailstack.store.claims import Claimed, Terms, Unit, Want
+from mailstack.store.content import ContentStore, StoredContent, release_contents
 from mailstack.store.database import Database
 from mailstack.store.schema import content, delivery, message
-from mailstack.store.timeline import IS_OPEN
-
-RELEASE = Callable[[Connection, Sequence[int]], Any]
-"""Deletes the contents of these IDs that nothing refers to any more (`store/content`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +34,6 @@ class Result:
     last_reply: str
     is_delay_told: bool
     events: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptContent:
-    """Where a content is: its octets, or the name of its file."""
-
-    content_id: int
-    size_octets: int
-    body: bytes | None
-    file: str | None
 
 
 _CHANGES = {
@@ -75,12 +62,12 @@ class Spool:
 
     Args:
         database: open.
-        release_contents: called inside a transaction with content IDs whose message has ended.
+        contents: where the messages' content is.
     """
 
-    def __init__(self, database: Database, release_contents: RELEASE) -> None:
+    def __init__(self, database: Database, contents: ContentStore) -> None:
         self._database = database
-        self._release_contents = release_contents
+        self._contents = contents
 
     async def void_leases(self) -> None:
         """At the start: on SQLite there is one node, so every lease is a dead predecessor's. Elsewhere they run out."""
@@ -95,14 +82,17 @@ class Spool:
         """Lease due deliveries, in units; see `claims.claim`."""
         return await self._database.write(lambda connection: claims.claim(connection, wants, terms))
 
-    async def contents(self, units: Sequence[Unit]) -> dict[int, KeptContent]:
-        """Where the contents of these units are, small ones with their octets, in one query."""
+    async def contents(self, units: Sequence[Unit]) -> dict[int, StoredContent]:
+        """The contents of these units by content ID, small ones with their octets, in one query."""
         ids = {unit.content_id for unit in units if unit.content_id is not None}
-        return await self._database.read(lambda connection: _contents(connection, ids))
+        found = select(content.c.id, content.c.size_octets, content.c.body, content.c.file).where(content.c.id.in_(ids))
+        rows = await self._database.read(lambda connection: connection.execute(found).all())
+        return {row.id: self._contents.stored(row.size_octets, row.body, row.file) for row in rows}
 
     async def record(self, results: Sequence[Result]) -> None:
         """Write what became of attempts; results of many units share statements and commit."""
-        await self._database.write_many(self._record_many, results)
+        files = await self._database.write_many(_record_many, results)
+        await self._contents.remove_files(files)
 
     async def give_back(self, units: Sequence[Unit]) -> None:
         """Undo the claim of units that were not tried."""
@@ -128,43 +118,44 @@ class Spool:
     async def forget_finished(self, before: int) -> bool:
         """Delete one batch of finished messages accepted before a moment; True while there may be more."""
 
-        def sweep(connection: Connection) -> int:
+        def sweep(connection: Connection) -> tuple[int, list[str]]:
             contents = timeline.forget_finished(connection, before)
-            self._release_contents(connection, [number for number in contents if number is not None])
-            return len(contents)
+            return len(contents), release_contents(connection, [number for number in contents if number is not None])
 
-        return await self._database.write(sweep) == timeline.SWEEP_MESSAGES
-
-    def _record_many(self, connection: Connection, batches: list[Sequence[Result]]) -> list[None]:
-        results = [result for batch in batches for result in batch]
-        ended = [result for result in results if result.state != "waiting"]
-        queue_ids = sorted({result.queue_id for result in ended})
-        if queue_ids:
-            # Two nodes that end the last two deliveries of a message at once must see each other's end.
-            locked = select(message.c.id).where(message.c.id.in_(queue_ids)).order_by(message.c.id)
-            connection.execute(locked.with_for_update(key_share=True)).close()
-            connection.execute(_END, [_row(result) | {"became": result.state} for result in ended])
-        if deferred := [_row(result) for result in results if result.state == "waiting"]:
-            connection.execute(_DEFER, deferred)
-        timeline.record_events(
-            connection,
-            [
-                timeline.event_row(result.queue_id, result.at, name, result.recipient, detail)
-                for result in results
-                for name, detail in result.events
-            ],
-        )
-        self._release_contents(connection, finished_contents(connection, queue_ids))
-        return [None] * len(batches)
+        forgotten, files = await self._database.write(sweep)
+        await self._contents.remove_files(files)
+        return forgotten == timeline.SWEEP_MESSAGES
 
 
-def finished_contents(connection: Connection, queue_ids: Sequence[str]) -> list[int]:
-    """The contents of those messages that wait for nothing more."""
+def _record_many(connection: Connection, batches: list[Sequence[Result]]) -> list[list[str]]:
+    """A handler for `write_many`; gives the files of contents that are needed no more, all with the first batch."""
+    results = [result for batch in batches for result in batch]
+    ended = [result for result in results if result.state != "waiting"]
+    queue_ids = sorted({result.queue_id for result in ended})
+    if queue_ids:
+        # Two nodes that end the last two deliveries of a message at once must see each other's end.
+        locked = select(message.c.id).where(message.c.id.in_(queue_ids)).order_by(message.c.id)
+        connection.execute(locked.with_for_update(key_share=True)).close()
+        connection.execute(_END, [_row(result) | {"became": result.state} for result in ended])
+    if deferred := [_row(result) for result in results if result.state == "waiting"]:
+        connection.execute(_DEFER, deferred)
+    timeline.record_events(
+        connection,
+        [
+            timeline.event_row(result.queue_id, result.at, name, result.recipient, detail)
+            for result in results
+            for name, detail in result.events
+        ],
+    )
+    return [release_of(connection, queue_ids), *([] for _ in batches[1:])]
+
+
+def release_of(connection: Connection, queue_ids: Sequence[str]) -> list[str]:
+    """Let go of the contents of messages that wait for nothing more; the files to remove after the commit."""
     if not queue_ids:
         return []
-    waits = exists(select(delivery.c.id).where(delivery.c.message_id == message.c.id, IS_OPEN))
-    found = select(message.c.content_id).where(message.c.id.in_(queue_ids), message.c.content_id.is_not(None), ~waits)
-    return list(connection.scalars(found))
+    found = select(message.c.content_id).where(message.c.id.in_(queue_ids), message.c.content_id.is_not(None))
+    return release_contents(connection, connection.scalars(found).all())
 
 
 def _row(result: Result) -> dict[str, Any]:
@@ -178,8 +169,3 @@ def _row(result: Result) -> dict[str, Any]:
 
 def _void_leases(connection: Connection) -> None:
     connection.execute(text("UPDATE delivery SET leased_until = NULL WHERE state = 'waiting' AND leased_until > 0"))
-
-
-def _contents(connection: Connection, ids: set[int]) -> dict[int, KeptContent]:
-    rows = connection.execute(select(content).where(content.c.id.in_(ids)))
-    return {row.id: KeptContent(row.id, row.size_octets, row.body, row.file) for row in rows}

@@ -63,7 +63,9 @@ def terms(now: int = START, *, started: int = START - 3600 * SECOND, smarthost: 
 
 def claim(connection: Connection, *domains: str, now: int = START, most: int = 100, **of_terms: Any) -> Claimed:
     said = terms(now, **of_terms)
-    return claims.claim(connection, [Want(domain, said.key_of(domain), most) for domain in domains], said)
+    return claims.claim(
+        connection, [Want(domain, said.key_of(domain), most, said.key_of(domain) != domain) for domain in domains], said
+    )
 
 
 def rows(connection: Connection) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """Results: what they leave in the tables, and when content goes."""
 
+import pytest
 import pytest_twisted
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 
+from mailstack.store.content import ContentStore
 from mailstack.store.schema import content, delivery, event, message
 from mailstack.store.spool import Result, Spool
 from tests.store.spooled import LEASE, SECOND, START, STEP, claim, events, put_message, rows, terms
 
 
-def release_all(connection, content_ids):
-    if content_ids:
-        connection.execute(delete(content).where(content.c.id.in_(content_ids)))
+@pytest.fixture
+def spool(each_database, tmp_path):
+    return Spool(each_database, ContentStore(tmp_path / "content", 1024))
 
 
 def result(due, queue_id, state="delivered", *told, **changes):
@@ -33,12 +35,11 @@ def contents(connection):
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_content_goes_with_the_last_delivery(each_database):
-    spool = Spool(each_database, release_all)
+async def test_the_content_goes_with_the_last_delivery(spool, each_database):
     await each_database.write(lambda c: put_message(c, "M1", ["a@one.example", "b@two.example"]))
     one, two = (await each_database.write(lambda c: claim(c, "one.example", "two.example"))).units
     found = await spool.contents([one, two])
-    assert [kept.body for kept in found.values()] == [b"Subject: x\r\n\r\nbody\r\n"]
+    assert [await kept.start(100) for kept in found.values()] == [b"Subject: x\r\n\r\nbody\r\n"]
     await spool.record([result(one.recipients[0], "M1", "delivered", ("delivered", "by mx"))])
     assert await each_database.read(contents) == 1
     await spool.record([result(two.recipients[0], "M1", "failed", ("failed", "550 no"), ("bounced", "as M2"))])
@@ -52,8 +53,7 @@ async def test_the_content_goes_with_the_last_delivery(each_database):
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_deferral_ends_the_lease_and_keeps_the_words(each_database):
-    spool = Spool(each_database, release_all)
+async def test_a_deferral_ends_the_lease_and_keeps_the_words(spool, each_database):
     await each_database.write(lambda c: put_message(c, "M1", ["a@one.example"]))
     (unit,) = (await each_database.write(lambda c: claim(c, "one.example"))).units
     again = START + 7 * STEP
@@ -73,8 +73,7 @@ async def test_a_deferral_ends_the_lease_and_keeps_the_words(each_database):
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_hold_during_the_attempt_outlives_a_deferral_but_not_a_delivery(each_database):
-    spool = Spool(each_database, release_all)
+async def test_a_hold_during_the_attempt_outlives_a_deferral_but_not_a_delivery(spool, each_database):
     await each_database.write(lambda c: put_message(c, "M1", ["a@one.example", "b@one.example"]))
     (unit,) = (await each_database.write(lambda c: claim(c, "one.example"))).units
     await each_database.write(
@@ -88,8 +87,7 @@ async def test_a_hold_during_the_attempt_outlives_a_deferral_but_not_a_delivery(
 
 
 @pytest_twisted.ensureDeferred
-async def test_work_not_done_goes_back_as_it_was(each_database):
-    spool = Spool(each_database, release_all)
+async def test_work_not_done_goes_back_as_it_was(spool, each_database):
     await each_database.write(lambda c: put_message(c, "M1", ["a@one.example"], attempts=2))
     units = (await each_database.write(lambda c: claim(c, "one.example"))).units
     await spool.give_back(units)
@@ -98,8 +96,7 @@ async def test_work_not_done_goes_back_as_it_was(each_database):
 
 
 @pytest_twisted.ensureDeferred
-async def test_leases_are_renewed_and_on_sqlite_void_at_the_start(each_database):
-    spool = Spool(each_database, release_all)
+async def test_leases_are_renewed_and_on_sqlite_void_at_the_start(spool, each_database):
     await each_database.write(lambda c: put_message(c, "M1", ["a@one.example"]))
     (unit,) = (await each_database.write(lambda c: claim(c, "one.example"))).units
     await spool.renew_leases([unit.recipients[0].delivery_id], START + 2 * LEASE)
@@ -110,8 +107,7 @@ async def test_leases_are_renewed_and_on_sqlite_void_at_the_start(each_database)
 
 
 @pytest_twisted.ensureDeferred
-async def test_old_finished_messages_are_forgotten_and_open_ones_are_not(each_database):
-    spool = Spool(each_database, release_all)
+async def test_old_finished_messages_are_forgotten_and_open_ones_are_not(spool, each_database):
     await each_database.write(lambda c: put_message(c, "MDONE", ["a@one.example"], state="delivered"))
     await each_database.write(lambda c: put_message(c, "MOPEN", ["b@one.example"]))
     await each_database.write(
@@ -127,8 +123,7 @@ async def test_old_finished_messages_are_forgotten_and_open_ones_are_not(each_da
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_spool_claims_and_walks(each_database):
-    spool = Spool(each_database, release_all)
+async def test_the_spool_claims_and_walks(spool, each_database):
     await each_database.write(lambda c: put_message(c, "M1", ["a@one.example"]))
     assert await spool.due_domains(START, None) == (["one.example"], None)
     from mailstack.store.claims import Want
