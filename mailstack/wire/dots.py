@@ -12,7 +12,7 @@ _TERMINATOR = b"\r\n.\r\n"
 
 
 class Defect(Enum):
-    """Why content is refused."""
+    """Why content is refused, the gravest first."""
 
     BARE_LINE_END = "a CR or LF that is not part of a CRLF"
     NUL = "a NUL octet"
@@ -22,28 +22,35 @@ class Defect(Enum):
 class LineCheck:
     """Looks for defects in blocks of content. A block never ends in a CR whose LF is still to come."""
 
-    __slots__ = ("_line_octets", "_max_octets", "defect")
+    __slots__ = ("_found", "_line_octets", "_max_octets")
 
     def __init__(self, max_line: int) -> None:
         """`max_line` bounds the octets of a line without its CRLF."""
-        self.defect: Defect | None = None
+        self._found: set[Defect] = set()
         self._max_octets = max_line + 2
         self._line_octets = 0
 
+    @property
+    def defect(self) -> Defect | None:
+        """The gravest defect so far: the same however the content was cut into blocks."""
+        return next((defect for defect in Defect if defect in self._found), None) if self._found else None
+
     def look(self, block: bytes) -> None:
-        """Note the first defect of the block in `defect`."""
-        if self.defect is not None:
-            return
+        """Note the defects of the block."""
         ends = block.count(b"\r\n")
         if block.count(b"\n") != ends or block.count(b"\r") != ends:
-            self.defect = Defect.BARE_LINE_END
-        elif b"\0" in block:
-            self.defect = Defect.NUL
-        elif self._line_octets + len(block) <= self._max_octets:
+            self._found.add(Defect.BARE_LINE_END)
+        if b"\0" in block:
+            self._found.add(Defect.NUL)
+        if self._line_octets + len(block) <= self._max_octets:
             last = block.rfind(b"\n")
             self._line_octets = self._line_octets + len(block) if last < 0 else len(block) - last - 1
         else:
             self._measure(block)
+
+    def end_in_cr(self) -> None:
+        """The content ended in a CR."""
+        self._found.add(Defect.BARE_LINE_END)
 
     def _measure(self, block: bytes) -> None:
         """Jump from the last line end within reach to the next: a few steps however many lines there are."""
@@ -51,11 +58,12 @@ class LineCheck:
         while len(block) - start > self._max_octets:
             end = block.rfind(b"\n", max(start, 0), max(start + self._max_octets, 0))
             if end < 0:
-                self.defect = Defect.LONG_LINE
-                return
+                self._found.add(Defect.LONG_LINE)
+                break
             start = end + 1
         last = block.rfind(b"\n")
-        self._line_octets = len(block) - start if last < 0 else len(block) - last - 1
+        # past the bound the true length no longer matters, only that the line is still too long
+        self._line_octets = min(len(block) - start, self._max_octets + 1) if last < 0 else len(block) - last - 1
 
 
 class ContentReader:
@@ -73,7 +81,7 @@ class ContentReader:
 
     @property
     def defect(self) -> Defect | None:
-        """The first defect so far."""
+        """The gravest defect so far."""
         return self._check.defect
 
     def feed(self, data: bytes) -> bytes:
@@ -118,7 +126,7 @@ class ChunkReader:
 
     @property
     def defect(self) -> Defect | None:
-        """The first defect so far."""
+        """The gravest defect so far."""
         return self._check.defect
 
     def feed(self, data: bytes) -> bytes:
@@ -135,7 +143,7 @@ class ChunkReader:
     def finish(self) -> bytes:
         """After the last chunk: the CRLF that a last line without one gets, as DATA would have given it."""
         if self._tail:
-            self._check.defect = self._check.defect or Defect.BARE_LINE_END
+            self._check.end_in_cr()
         return b"" if self._last == b"\r\n" else b"\r\n"
 
 

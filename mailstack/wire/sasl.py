@@ -16,9 +16,28 @@ from mailstack.wire.scram import (
     ScramError,
     ScramVerifier,
     fake_verifier,
+    make_verifier,
     read_final,
     read_first,
 )
+
+__all__ = [
+    "MECHANISMS",
+    "Challenge",
+    "CheckPassword",
+    "Disproven",
+    "LookUpVerifier",
+    "Malformed",
+    "Proven",
+    "SaslExchange",
+    "SaslStep",
+    "ScramError",
+    "ScramVerifier",
+    "decode_base64",
+    "encode_base64",
+    "make_verifier",
+    "start_exchange",
+]
 
 MECHANISMS = ("PLAIN", "LOGIN", "SCRAM-SHA-256")
 
