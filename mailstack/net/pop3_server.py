@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from mailstack.config import Pop3
 from mailstack.net.bounds import Admission, ConnectionBounds
+from mailstack.net.prompt_write import write_promptly
 from mailstack.pop3 import replies
 from mailstack.pop3.command import State
 from mailstack.pop3.maildrop import TopCutter
@@ -151,7 +152,7 @@ class Pop3Server(Protocol):
         if factory.implicit_tls:
             self._start_tls()
         if not self._admitted:
-            self.transport.write(replies.TOO_MANY_CONNECTIONS)
+            write_promptly(self.transport, replies.TOO_MANY_CONNECTIONS)
             self._close()
             return
         self._visit = factory.visit(self._address)
@@ -215,7 +216,7 @@ class Pop3Server(Protocol):
         while not (self._asking or self._output_full or self._lost):
             question = session.run()
             if output := session.take_output():
-                self.transport.write(output)
+                write_promptly(self.transport, output)
             if question is not None:
                 self._ask(question)
             elif not session.is_full:
@@ -286,10 +287,10 @@ class Pop3Server(Protocol):
         stuffer = DotStuffer()
         cutter = None if lines is None else TopCutter(lines)
         heading = replies.octets(message.size_octets) if cutter is None else replies.TOP_FOLLOWS
-        self.transport.write(heading)
+        write_promptly(self.transport, heading)
         try:
             async for block in message.blocks:
-                self.transport.write(stuffer.feed(block if cutter is None else cutter.feed(block)))
+                write_promptly(self.transport, stuffer.feed(block if cutter is None else cutter.feed(block)))
                 if cutter is not None and cutter.is_done:
                     break
                 await self._wait_for_client()
@@ -301,7 +302,7 @@ class Pop3Server(Protocol):
         finally:
             if close := getattr(message.blocks, "aclose", None):
                 await close()
-        self.transport.write(stuffer.finish())
+        write_promptly(self.transport, stuffer.finish())
         return Sent()
 
     async def _wait_for_client(self) -> None:

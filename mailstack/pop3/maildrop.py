@@ -24,10 +24,10 @@ class Maildrop:
     def __init__(self, account_id: int, entries: Iterable[tuple[int, int, str]]) -> None:
         """Take `(entry id, size in octets as RETR sends it, unique-id)` in the order of numbering."""
         self.account_id = account_id
-        entry_ids, sizes, unique_ids = tuple(zip(*entries, strict=True)) or ((), (), ())
-        self._entry_ids: array[int] = array("q", entry_ids)
-        self._sizes: array[int] = array("q", sizes)
-        self._unique_ids = "\n".join(unique_ids).encode()
+        rows = list(entries)
+        self._entry_ids: array[int] = array("q", [row[0] for row in rows])
+        self._sizes: array[int] = array("q", [row[1] for row in rows])
+        self._unique_ids = "\n".join([row[2] for row in rows]).encode()
         self._split_unique_ids: list[bytes] | None = None
         self._deleted: set[int] = set()
         self._fetched: set[int] = set()

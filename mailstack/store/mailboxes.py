@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from mailstack.store.content import ContentStore, StoredContent, release_contents
 from mailstack.store.database import Database
@@ -33,6 +33,7 @@ _LIST = (
     .order_by(maildrop_entry.c.id)
 )
 _LAST_LOGIN = select(mailbox.c.last_login_at).where(mailbox.c.account_id == bindparam("account_id"))
+_MAKE_MAILBOX = text("INSERT INTO mailbox (account_id) VALUES (:account_id) ON CONFLICT (account_id) DO NOTHING")
 _READ = (
     select(
         maildrop_entry.c.id,
@@ -197,13 +198,14 @@ def _claim(
     account_id: int, node: str | None, now: datetime, login_delay: timedelta, connection: Connection
 ) -> OpenRefusal | None:
     columns = (mailbox.c.last_login_at, mailbox.c.locked_by, mailbox.c.locked_until)
-    row = connection.execute(select(*columns).where(mailbox.c.account_id == account_id).with_for_update()).first()
+    query = select(*columns).where(mailbox.c.account_id == account_id).with_for_update()
+    row = connection.execute(query).first()
+    if row is None:
+        connection.execute(_MAKE_MAILBOX, {"account_id": account_id})
+        row = connection.execute(query).one()
     moment = micros(now)
     values = {"last_login_at": moment}
     lock = {"locked_by": node, "locked_until": micros(now + LEASE)} if node is not None else {}
-    if row is None:
-        connection.execute(insert(mailbox).values(account_id=account_id, **values, **lock))
-        return None
     last_login_at, locked_by, locked_until = row
     if node is not None and locked_by not in (None, node) and locked_until > moment:
         return OpenRefusal.IN_USE

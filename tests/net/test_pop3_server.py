@@ -1,5 +1,6 @@
 """POP3 on a transport: one open question, back-pressure, time-outs, drops and the end of the host."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -225,6 +226,23 @@ def test_a_client_that_leaves_within_a_large_message_frees_the_maildrop() -> Non
     lab.protocol.connectionLost()
     assert visit.closed == 1
     assert lab.bugs == []
+
+
+class BrokenDisk(FakeVisit):
+    async def blocks(self, number: int) -> AsyncIterator[bytes]:
+        yield b"Subject: x\r\n"
+        raise OSError("the disk is gone")
+
+
+def test_half_a_message_never_looks_like_a_whole_one() -> None:
+    visit = BrokenDisk()
+    visit.large = True
+    lab = Lab(visit)
+    lab.send(LOGIN)
+    assert not lab.send(b"RETR 1\r\n").endswith(b".\r\n")
+    assert lab.transport.aborted
+    assert visit.committed == 0
+    assert [failure.type for failure in lab.bugs] == [OSError]
 
 
 class BrokenVisit(FakeVisit):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from mailstack.store.database import Database
 from mailstack.store.engine import StoreTrouble
@@ -171,6 +171,13 @@ async def test_a_thousand_are_removed_in_one_commit(lab: Lab) -> None:
     listing = await lab.open()
     await lab.mailboxes.remove(ALICE, [entry_id for entry_id, _, _ in listing])
     assert await lab.open() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_that_never_had_mail_opens(lab: Lab) -> None:
+    lab.database.write_now(lambda connection: connection.execute(delete(mailbox)))
+    assert await lab.open() == []
+    assert lab.used(ALICE) == (0, 0)
 
 
 @pytest_twisted.ensureDeferred
