@@ -81,8 +81,10 @@ _OTHERWISE = ("The other side gave no reason that is known here; its own words a
 
 def clean(text: str, most: int) -> str:
     """A peer's words in one line of at most so many characters: nothing in it is control, folding or hidden."""
-    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * most])
-    return " ".join(printable.split())[:most].rstrip()
+    text = text[: 4 * most]
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(text.split())[:most].rstrip()
 
 
 def explain(address: str, action: Action, status: EnhancedStatus, peer: str, words: str) -> list[str]:

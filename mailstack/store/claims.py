@@ -10,6 +10,7 @@ destination with any backlog never stands before another. Neighbours: `spool` is
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Row, bindparam, func, or_, select, text, update
@@ -274,6 +275,7 @@ def _due(row: Row[Any], retry_at: int) -> DueRecipient:
     )
 
 
+@lru_cache(maxsize=4096)
 def read_address(text: str) -> Address:
     """An address as it was stored; what was accepted once is never lost to a stricter reading."""
     try:

@@ -7,6 +7,7 @@ The deliveries released count as submitted now, in the same transaction. Neighbo
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, text, update
 
@@ -59,7 +60,7 @@ def release_held(connection: Connection, rules_of: Callable[[int], Sequence[Rule
     return released
 
 
-def _oldest(connection: Connection, submitter_id: int | None) -> Sequence[Row[tuple[int, str, str, bool]]]:
+def _oldest(connection: Connection, submitter_id: int | None) -> Sequence[Row[Any, Any, Any, Any]]:
     return connection.execute(
         select(delivery.c.id, delivery.c.message_id, delivery.c.recipient, message.c.counted)
         .select_from(delivery.join(message))
@@ -74,7 +75,7 @@ def _release_for(
 ) -> list[Released]:
     second = now_micros // 1_000_000
     counts = {rule: list(usage.counts_for(connection, rule, account_id, domain_id, second)) for rule in rules}
-    going: list[Row[tuple[int, str, str, bool]]] = []
+    going: list[Row[Any, Any, Any, Any]] = []
     messages: list[str] = []
     for (queue_id, counted), rows in groupby(
         _oldest(connection, account_id), lambda row: (row.message_id, row.counted)
@@ -96,9 +97,7 @@ def _release_for(
     return _release(connection, going, now_micros)
 
 
-def _release(
-    connection: Connection, rows: Sequence[Row[tuple[int, str, str, bool]]], now_micros: int
-) -> list[Released]:
+def _release(connection: Connection, rows: Sequence[Row[Any, Any, Any, Any]], now_micros: int) -> list[Released]:
     if not rows:
         return []
     connection.execute(
