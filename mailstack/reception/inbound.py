@@ -23,7 +23,7 @@ from mailstack.reception.recipients import find_hosted
 from mailstack.reception.room import Room
 from mailstack.smtp.questions import LoginDecision, SessionFacts
 from mailstack.store.directory import DirectoryKeeper
-from mailstack.wire.sasl import ScramVerifier
+from mailstack.wire.scram import ScramVerifier
 
 SENDER_OK = reply(250, Status.ADDRESS_OTHER, "sender ok")
 RECIPIENT_OK = reply(250, Status.ADDRESS_VALID, "recipient ok")

@@ -22,7 +22,9 @@ from mailstack.reception.header_gate import HeaderGate, Mend
 from mailstack.reception.recipients import address_copies
 from mailstack.store.acceptance import (
     Kept,
+    LocalCopy,
     PreparedLetter,
+    RemoteCopy,
     Submitter,
     accept_many,
     expand_from_queue,
@@ -155,7 +157,8 @@ class Intake:
         """Serve recipients of ours from the queue: into maildrops, or on to the targets of their aliases."""
         directory = self._keeper.current
         outcomes: list[Outcome] = []
-        local, remote = [], []
+        local: list[LocalCopy] = []
+        remote: list[RemoteCopy] = []
         for recipient in recipients:
             plain = Recipient(recipient.address)
             addressed = address_copies(directory, Envelope(sender, [plain]))[0]

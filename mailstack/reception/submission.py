@@ -28,7 +28,7 @@ from mailstack.reception.room import Room
 from mailstack.smtp.questions import LoginDecision, SessionFacts
 from mailstack.store.acceptance import Submitter
 from mailstack.store.directory import Account, AccountState, DirectoryKeeper
-from mailstack.wire.sasl import ScramVerifier
+from mailstack.wire.scram import ScramVerifier
 
 LOGGED_IN = reply(235, Status.SECURITY_OTHER, "welcome")
 REFUSALS = {
