@@ -1,0 +1,327 @@
+"""The composition root: the only file that knows all parts. Builds them for one config and runs them in one reactor.
+
+Order matters at the start: sockets are bound and the certificate is read while the process may still be root, then it
+becomes the configured user, then it opens what that user owns, and then it takes connections. At the end it stops
+listening, lets running transactions end, and closes the store last.
+"""
+
+import gc
+import os
+import resource
+import secrets
+import signal
+import socket
+import string
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from random import SystemRandom
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
+
+from mailstack import maillog
+from mailstack.config import Config
+from mailstack.delivery.remote import RemoteDelivery
+from mailstack.login import Logins
+from mailstack.net.bounds import ConnectionBounds
+from mailstack.net.listen import Listeners, become, notify_systemd
+from mailstack.net.pop3_server import Pop3ServerFactory
+from mailstack.net.resolver import Resolver
+from mailstack.net.smtp_factory import SmtpServerFactory
+from mailstack.net.tls import ServerTls, server_options
+from mailstack.policy.limits import Rule, rules_for
+from mailstack.policy.retry import RetryPolicy
+from mailstack.queue.attempt import Attempts, Ways
+from mailstack.queue.routes import Routes
+from mailstack.queue.runner import Bounds, QueueRunner
+from mailstack.reception.allowances import Allowances
+from mailstack.reception.inbound import Inbound
+from mailstack.reception.intake import Intake
+from mailstack.reception.room import Room
+from mailstack.reception.sender_domains import SenderDomains
+from mailstack.reception.submission import Submission
+from mailstack.retrieval import Retrieval
+from mailstack.smtp.questions import Reception, Service
+from mailstack.store.content import ContentStore, release_contents
+from mailstack.store.database import Database, StoreTrouble
+from mailstack.store.directory import DirectoryKeeper
+from mailstack.store.held import has_held, release_held
+from mailstack.store.mailboxes import Mailboxes
+from mailstack.store.passwords import Passwords
+from mailstack.store.schema import micros
+from mailstack.store.spool import Spool
+from mailstack.store.usage import forget_usage
+
+SERVICES = ("smtp", "submission", "submissions", "pop3", "pop3s")
+DAY_SECONDS = 86_400.0
+LEASE_SECONDS = 30.0
+MAX_OPEN_FILES = 65_536
+
+_chance = SystemRandom()
+
+
+def serve(config: Config, *, ready: Callable[[], None]) -> None:
+    """Run all services of a config until SIGTERM or SIGINT.
+
+    Args:
+        config: the settings.
+        ready: called once every port listens.
+
+    Raises:
+        ListenError: an address cannot be listened on, or the user does not exist; nothing was started.
+    """
+    from twisted.internet import reactor
+
+    _watch_twisted()
+    _raise_file_limit()
+    listeners = Listeners()
+    for service in SERVICES:
+        listeners.bind(service, getattr(config.listen, service))
+    tls = server_options(config.tls.certificate, config.tls.key)
+    become(config.user)
+    host = Host(config, reactor, listeners, tls)
+    trouble: list[Failure] = []
+
+    async def start() -> None:
+        await host.start()
+        maillog.started(listeners.describe())
+        notify_systemd("READY=1")
+        ready()
+
+    def give_up(failure: Failure) -> None:
+        trouble.append(failure)
+        reactor.stop()  # type: ignore[attr-defined]
+
+    def begin() -> None:
+        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(host.reload))  # type: ignore[attr-defined]
+        Deferred.fromCoroutine(start()).addErrback(give_up)
+
+    reactor.callWhenRunning(begin)  # type: ignore[attr-defined]
+    reactor.addSystemEventTrigger(  # type: ignore[attr-defined]
+        "before", "shutdown", lambda: Deferred.fromCoroutine(host.stop())
+    )
+    reactor.run()  # type: ignore[attr-defined]
+    if trouble:
+        trouble[0].raiseException()
+
+
+class Host:
+    """All parts of one config.
+
+    Args:
+        config: the settings.
+        reactor: the one reactor.
+        listeners: bound, not yet adopted.
+        tls: the server's certificate.
+    """
+
+    def __init__(self, config: Config, reactor: Any, listeners: Listeners, tls: ServerTls) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._listeners = listeners
+        self._tls = tls
+        self._database = Database.open(config.database, config.data)
+        self._contents = ContentStore(config.data / config.content, config.inline_content)
+        self._keeper = DirectoryKeeper(self._database, reactor, hostname=config.hostname)
+        self._passwords = Passwords(self._database, reactor)
+        self._resolver = Resolver(reactor, config.outbound.nameservers)
+        self._remote = RemoteDelivery(reactor, config.outbound, config.hostname, self._resolver)
+        self._mailboxes = Mailboxes(
+            self._database,
+            self._contents,
+            node=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
+            shared=not self._database.is_sqlite,
+        )
+        self._intake = Intake(
+            self._database, self._keeper, self._contents, wake=self._wake, random_bits=_chance.getrandbits
+        )
+        self._runner = self._make_runner()
+        self._smtp: list[SmtpServerFactory] = []
+        self._pop3: list[Pop3ServerFactory] = []
+        self._chores: list[LoopingCall] = []
+
+    def _wake(self) -> None:
+        self._runner.wake()
+
+    def _make_runner(self) -> QueueRunner:
+        config, queue = self._config, self._config.queue
+        spool = Spool(self._database, release_contents)
+        policy = RetryPolicy(queue.retry, queue.warn_after, queue.give_up_after)
+        attempts = Attempts(
+            spool,
+            Ways(
+                remote=self._remote,
+                deliver_local=self._intake.deliver_held,
+                accept_report=self._intake.accept_report,
+                open_content=lambda kept: self._contents.stored(kept.size_octets, kept.body, kept.file),
+            ),
+            policy,
+            hostname=config.hostname,
+            now=_now,
+            chance=_chance.random,
+            token=_token,
+            clock=self._reactor,
+        )
+        secret = config.outbound.smarthost_password_file
+        password = secret.read_text(encoding="utf-8").strip() if secret else ""
+        return QueueRunner(
+            spool,
+            attempts,
+            Routes(config.outbound, lambda: self._keeper.current, password),
+            policy,
+            Bounds(config.outbound.connections_per_destination, config.outbound.connections, queue.keep_history),
+            clock=self._reactor,
+            now=_now,
+            chance=_chance.random,
+            release_held=self._release_held,
+        )
+
+    async def start(self) -> None:
+        """Read the directory, take connections, start the queue."""
+        await self._keeper.start()
+        self._make_smtp_services()
+        self._make_pop3_services()
+        await self._runner.start()
+        self._repeat(DAY_SECONDS, self._daily)
+        self._repeat(LEASE_SECONDS, lambda: self._mailboxes.renew_leases(_now()))
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked at again
+
+    def _make_smtp_services(self) -> None:
+        config = self._config
+        logins = Logins(self._keeper, self._passwords, self._reactor)
+        self._logins = logins
+        room = Room(config.data, self._database, config.smtp.max_message_size)
+        domains = SenderDomains(self._resolver.sender_domain_status, self._reactor)
+        inbound = Inbound(config, self._keeper, self._intake, room, domains.find)
+        submission = Submission(
+            config, self._keeper, self._intake, room, logins=logins, allowances=Allowances(self._database)
+        )
+        self._listen_smtp("smtp", inbound, Service.MX)
+        self._listen_smtp("submission", submission, Service.SUBMISSION)
+        self._listen_smtp("submissions", submission, Service.SUBMISSION, implicit_tls=True)
+
+    def _listen_smtp(self, name: str, reception: Reception, service: Service, *, implicit_tls: bool = False) -> None:
+        factory = SmtpServerFactory(
+            reception,
+            self._config.smtp,
+            service=service,
+            hostname=self._config.hostname,
+            tls=self._tls,
+            clock=self._reactor,
+            report_bug=maillog.bug,
+            implicit_tls=implicit_tls,
+            secret=secrets.token_bytes(32),
+        )
+        self._smtp.append(factory)
+        self._listeners.adopt(self._reactor, name, factory)
+
+    def _make_pop3_services(self) -> None:
+        settings = self._config.pop3
+        retrieval = Retrieval(self._logins, self._mailboxes, self._keeper, settings, _now)
+        bounds = ConnectionBounds(settings.max_connections, settings.max_connections_per_address)
+        for name in ("pop3", "pop3s"):
+            factory = Pop3ServerFactory(
+                retrieval.visit,
+                settings,
+                tls_options=self._tls,
+                implicit_tls=name == "pop3s",
+                bounds=bounds,
+                clock=self._reactor,
+                on_bug=maillog.bug,
+            )
+            self._pop3.append(factory)
+            self._listeners.adopt(self._reactor, name, factory)
+
+    async def _release_held(self) -> None:
+        if not await self._database.read(has_held):
+            return
+        now = micros(_now())
+        released = await self._database.write(lambda connection: release_held(connection, self._rules_of, now))
+        for one in released:
+            maillog.released(one.queue_id, one.recipient, "the sending limit has freed")
+        if released:
+            self._wake()
+
+    def _rules_of(self, account_id: int) -> tuple[Rule, ...]:
+        directory = self._keeper.current
+        account = directory.account_by_id(account_id)
+        return rules_for(directory.limit_rules, account.address.key, account.domain.name) if account else ()
+
+    async def _daily(self) -> None:
+        """What is swept: files no row names, mail past its EXPIRE, counts no window reaches."""
+        await self._contents.sweep_orphans(self._database)
+        await self._mailboxes.expire(_now(), self._config.pop3.expire)
+        second = int(_now().timestamp())
+        await self._database.write(lambda connection: forget_usage(connection, second))
+
+    def _repeat(self, seconds: float, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def run() -> None:
+            try:
+                await chore()
+            except (StoreTrouble, OSError) as error:
+                maillog.trouble("housekeeping", error)
+
+        call = LoopingCall(lambda: Deferred.fromCoroutine(run()))
+        call.clock = self._reactor
+        call.start(seconds).addErrback(lambda failure: maillog.bug("housekeeping", failure))
+        self._chores.append(call)
+
+    def reload(self) -> None:
+        """Read the certificate anew; connections that stand go on."""
+        try:
+            self._tls.reload()
+        except (OSError, ValueError) as error:
+            maillog.trouble("certificate", error)
+        else:
+            maillog.log_event("reloaded", what="certificate")
+
+    async def stop(self) -> None:
+        """Stop listening, let what runs come to its end within the grace, close the store."""
+        maillog.stopping("asked to")
+        notify_systemd("STOPPING=1")
+        await self._listeners.stop()
+        for chore in self._chores:
+            if chore.running:
+                chore.stop()
+        grace: timedelta = self._config.smtp.shutdown_grace
+        ending = [Deferred.fromCoroutine(factory.shutdown()) for factory in self._smtp]
+        ending += [Deferred.fromCoroutine(factory.shutdown(grace)) for factory in self._pop3]
+        ending.append(Deferred.fromCoroutine(self._runner.stop(grace)))
+        for end in ending:
+            await end
+        await self._remote.close()
+        self._keeper.stop()
+        self._passwords.stop()
+        self._database.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _token() -> str:
+    return "".join(_chance.choices(string.ascii_lowercase + string.digits, k=16))
+
+
+def _raise_file_limit() -> None:
+    """As many descriptors as we may have: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _watch_twisted() -> None:
+    """What Twisted and the store log as warnings and worse stands in our log too."""
+
+    def tell(event: LogEvent) -> None:
+        failure = event.get("log_failure")
+        if failure is not None:
+            maillog.bug(str(event.get("log_namespace", "twisted")), failure)
+        elif event.get("log_level", LogLevel.info) >= LogLevel.warn:
+            maillog.trouble(str(event.get("log_namespace", "twisted")), formatEvent(event))
+
+    globalLogPublisher.addObserver(tell)
