@@ -107,6 +107,11 @@ class Directory:
         """All domains, oldest first."""
         return tuple(self._domains.values())
 
+    @property
+    def aliases(self) -> Mapping[str, tuple[Address, ...]]:
+        """The targets of each alias, by its `Address.key`."""
+        return self._aliases
+
     def domain(self, name: str) -> Domain | None:
         """The domain of that name (A-label form), when it is ours."""
         return self._domains.get(name)

@@ -1,0 +1,42 @@
+"""`mailstack db`: the database's version, by `store/migrate`."""
+
+import click
+
+from mailstack.cli.host import Host, pass_host
+from mailstack.management.actor import Refused
+from mailstack.store import migrate
+
+
+@click.group("db")
+def command() -> None:
+    """The database's version: which it is, and how to bring it to this program's."""
+
+
+@command.command()
+@pass_host
+def upgrade(host: Host) -> None:
+    """Bring the database to the version this program needs; harmless when it is there already."""
+    before = migrate.current(host.config.database)
+    migrate.upgrade(host.config.database)
+    after = migrate.head()
+    click.echo(f"the database was at {after} already" if before == after else f"the database is at {after} now")
+
+
+@command.command()
+@pass_host
+def current(host: Host) -> None:
+    """Print the database's version, and the one this program needs when that is another."""
+    revision = migrate.current(host.config.database)
+    click.echo(revision or "nothing")
+    if revision != migrate.head():
+        click.echo(f"this version needs {migrate.head()}; run `mailstack db upgrade`", err=True)
+
+
+def require_head(host: Host) -> None:
+    """Raise `Refused` unless the database is at the version this program needs."""
+    revision = migrate.current(host.database and host.config.database)
+    if revision != migrate.head():
+        raise Refused(
+            f"the database is at {revision or 'nothing'}, this version needs {migrate.head()}; "
+            "stop the server, make a backup, run `mailstack db upgrade`"
+        )

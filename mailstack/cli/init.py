@@ -1,0 +1,68 @@
+"""`mailstack init`: a new host, by `operations/new_host`, with the limits it starts with."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mailstack.management import limits
+from mailstack.management.actor import Actor
+from mailstack.operations.new_host import ANY_ADDRESS_LISTEN, HIGH_PORTS_LISTEN, create_host
+from mailstack.store.database import Connection, Database
+
+if TYPE_CHECKING:
+    from mailstack.config import Config, Listen
+
+
+@click.command("init")
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to make it in."
+)
+@click.option("--hostname", required=True, help="The host's full name, as MX and PTR say it.")
+@click.option("--user", default="", help="As root: who shall own it, and whom the server becomes.")
+def command(data: Path, hostname: str, user: str) -> None:
+    """Make a new host: DATA/mailstack.toml, a database, a self-signed certificate. Never writes over anything.
+
+    Made by root it listens on the well-known ports, made by anybody else on 2525, 2587, 2465, 2110 and 2995; the
+    config says both how and where to change that.
+
+    \b
+    mailstack init --data /var/lib/mailstack --hostname mx.example.org
+    """
+    is_root = os.geteuid() == 0
+    try:
+        make_host(data, hostname, ANY_ADDRESS_LISTEN if is_root else HIGH_PORTS_LISTEN, user=user)
+    except KeyError:
+        raise click.ClickException(f'there is no user "{user}" here; make it first, or name another') from None
+    config = f"{data}/mailstack.toml"
+    click.echo(f"made {config}, a database and a self-signed certificate")
+    click.echo("every account may send to 200 recipients an hour and 1000 a day; change it with `mailstack limit set`")
+    if not is_root:
+        click.echo("it listens on high ports, for you are not root; [listen] in the config says where")
+    click.echo("now:")
+    for words in ("domain add example.org", "account add you@example.org", "admin add root", "check", "serve"):
+        click.echo(f"  mailstack --config {config} {words}")
+
+
+def make_host(
+    data: Path, hostname: str, listen: "Listen", *, more_names: Sequence[str] = (), user: str = ""
+) -> "Config":
+    """Make a host and set the limits it starts with."""
+    try:
+        config = create_host(data, hostname, listen, datetime.now(UTC), more_names=more_names, user=user)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--hostname") from None
+    database = Database.open(config.database, config.data)
+    try:
+        database.write_now(_set_limits)
+    finally:
+        database.close()
+    return config
+
+
+def _set_limits(connection: Connection) -> None:
+    for rule in limits.DEFAULT_RULES:
+        limits.set_rule(connection, Actor("mailstack init", "command line", all_domains=True), rule)
