@@ -45,7 +45,7 @@ from mailstack.reception.sender_domains import SenderDomains
 from mailstack.reception.submission import Submission
 from mailstack.retrieval import Retrieval
 from mailstack.smtp.questions import Reception, Service
-from mailstack.store.content import ContentStore, release_contents
+from mailstack.store.content import ContentStore
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import DirectoryKeeper
 from mailstack.store.held import has_held, release_held
@@ -148,7 +148,7 @@ class Host:
 
     def _make_runner(self) -> QueueRunner:
         config, queue = self._config, self._config.queue
-        spool = Spool(self._database, release_contents)
+        spool = Spool(self._database, self._contents)
         policy = RetryPolicy(queue.retry, queue.warn_after, queue.give_up_after)
         attempts = Attempts(
             spool,
@@ -156,7 +156,6 @@ class Host:
                 remote=self._remote,
                 deliver_local=self._intake.deliver_held,
                 accept_report=self._intake.accept_report,
-                open_content=lambda kept: self._contents.stored(kept.size_octets, kept.body, kept.file),
             ),
             policy,
             hostname=config.hostname,

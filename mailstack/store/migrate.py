@@ -1,35 +1,46 @@
-"""temp"""
+"""Brings a database to the newest schema, by the steps in `migrations/` (Alembic).
+
+The steps lie beside the package in a checkout, and inside it (`_migrations`) when it was installed from a wheel.
+Neighbours: `schema` is what they lead to; `cli/db` and `operations/new_host` call this.
+"""
 
 from pathlib import Path
 
-from sqlalchemy import inspect, text
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from mailstack.store import schema
 from mailstack.store.engine import parse_url, writer_engine
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def _settings(url: str = "") -> Config:
+    installed = _PACKAGE / "_migrations"
+    settings = Config()
+    settings.set_main_option(
+        "script_location", str(installed if installed.is_dir() else _PACKAGE.parent / "migrations")
+    )
+    settings.attributes["url"] = url
+    return settings
 
 
 def head() -> str:
-    return "0001"
+    """The newest revision that this version knows."""
+    return ScriptDirectory.from_config(_settings()).get_current_head() or ""
 
 
 def upgrade(url: str) -> None:
-    e = writer_engine(parse_url(url, Path()))
-    with e.begin() as c:
-        if not inspect(c).has_table("alembic_version"):
-            schema.metadata.create_all(c)
-            c.execute(schema.directory_version.insert().values(id=1, version=1))
-            c.execute(text("create table alembic_version (version_num text)"))
-            c.execute(text("insert into alembic_version values ('0001')"))
-    e.dispose()
+    """Bring the database to `head`; makes it when it is not there. `url` is absolute."""
+    command.upgrade(_settings(url), "head")
 
 
 def current(url: str) -> str | None:
-    e = writer_engine(parse_url(url, Path()))
-    with e.begin() as c:
-        r = (
-            c.scalar(text("select version_num from alembic_version"))
-            if inspect(c).has_table("alembic_version")
-            else None
-        )
-    e.dispose()
-    return r
+    """The revision of the database; None when it has none."""
+    engine = writer_engine(parse_url(url, Path()))
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
