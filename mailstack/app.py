@@ -30,7 +30,7 @@ from mailstack.net.bounds import ConnectionBounds
 from mailstack.net.listen import Listeners, become, notify_systemd
 from mailstack.net.pop3_server import Pop3ServerFactory
 from mailstack.net.resolver import Resolver
-from mailstack.net.smtp_factory import SmtpServerFactory
+from mailstack.net.smtp_server import SmtpServerFactory
 from mailstack.net.tls import ServerTls, server_options
 from mailstack.policy.limits import Rule, rules_for
 from mailstack.policy.retry import RetryPolicy
@@ -73,7 +73,9 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
     Raises:
         ListenError: an address cannot be listened on, or the user does not exist; nothing was started.
     """
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
+
+    reactor: Any = installed
 
     _watch_twisted()
     _raise_file_limit()
@@ -93,17 +95,15 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
 
     def give_up(failure: Failure) -> None:
         trouble.append(failure)
-        reactor.stop()  # type: ignore[attr-defined]
+        reactor.stop()
 
     def begin() -> None:
-        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(host.reload))  # type: ignore[attr-defined]
+        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(host.reload))
         Deferred.fromCoroutine(start()).addErrback(give_up)
 
-    reactor.callWhenRunning(begin)  # type: ignore[attr-defined]
-    reactor.addSystemEventTrigger(  # type: ignore[attr-defined]
-        "before", "shutdown", lambda: Deferred.fromCoroutine(host.stop())
-    )
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.callWhenRunning(begin)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(host.stop()))
+    reactor.run()
     if trouble:
         trouble[0].raiseException()
 
@@ -323,4 +323,4 @@ def _watch_twisted() -> None:
         elif event.get("log_level", LogLevel.info) >= LogLevel.warn:
             maillog.trouble(str(event.get("log_namespace", "twisted")), formatEvent(event))
 
-    globalLogPublisher.addObserver(tell)
+    globalLogPublisher.addObserver(tell)  # type: ignore[arg-type]

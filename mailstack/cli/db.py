@@ -34,7 +34,7 @@ def current(host: Host) -> None:
 
 def require_head(host: Host) -> None:
     """Raise `Refused` unless the database is at the version this program needs."""
-    revision = migrate.current(host.database and host.config.database)
+    revision = migrate.current(host.config.database)
     if revision != migrate.head():
         raise Refused(
             f"the database is at {revision or 'nothing'}, this version needs {migrate.head()}; "

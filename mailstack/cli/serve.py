@@ -18,12 +18,12 @@ def command(host: Host) -> None:
 
 def serve_config(host: Host) -> None:
     """Serve until told to end; `Refused` when the database is of another version."""
-    from mailstack.app import serve
+    from mailstack import app
     from mailstack.cli.db import require_head
 
     require_head(host)
     host.close()
-    serve(host.config, ready=say_ready)
+    app.serve(host.config, ready=say_ready)
 
 
 def say_ready() -> None:

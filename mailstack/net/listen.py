@@ -9,6 +9,7 @@ import os
 import pwd
 import socket
 from collections.abc import Iterable
+from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IReactorSocket
 from twisted.internet.protocol import ServerFactory
@@ -66,7 +67,8 @@ class Listeners:
 
     def describe(self) -> str:
         """Where the host listens."""
-        return ",".join(f"{host.host}:{host.port}" for host in (port.getHost() for port in self._ports))
+        hosts: list[Any] = [port.getHost() for port in self._ports]
+        return ",".join(f"{host.host}:{host.port}" for host in hosts)
 
     async def stop(self) -> None:
         """Accept no more connections."""

@@ -38,7 +38,10 @@ def upgrade(url: str) -> None:
 
 def current(url: str) -> str | None:
     """The revision of the database; None when it has none."""
-    engine = writer_engine(parse_url(url, Path()))
+    parsed = parse_url(url, Path())
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        return None  # connecting would make the file
+    engine = writer_engine(parsed)
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()

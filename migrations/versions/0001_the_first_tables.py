@@ -307,7 +307,8 @@ def upgrade() -> None:
         sa.Column("recipient", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "event IN ('accepted', 'attempt', 'delivered', 'deferred', 'failed', 'held', 'released', 'bounced', 'expired')",
+            "event IN ('accepted', 'attempt', 'delivered', 'deferred', "
+            "'failed', 'held', 'released', 'bounced', 'expired')",
             name=op.f("ck_event_event"),
         ),
         sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_event_message_id"), ondelete="CASCADE"),
