@@ -1,5 +1,7 @@
 """`mailstack serve`: runs `app`, once the database is known to be what this version needs."""
 
+import sys
+
 import click
 
 from mailstack.cli.host import Host, pass_host
@@ -29,4 +31,4 @@ def serve_config(host: Host) -> None:
 def say_ready() -> None:
     """Print `ready`."""
     click.echo("ready")
-    click.get_text_stream("stdout").flush()
+    sys.stdout.flush()

@@ -21,7 +21,7 @@ class Shell:
         self.config = folder / "mailstack.toml"
 
     def run(self, *arguments: str, stdin: str = "", expect: int = 0) -> Result:
-        result = CliRunner().invoke(cli, ["--config", str(self.config), *arguments], input=stdin)
+        result = CliRunner().invoke(cli, ["--config", str(self.config), *arguments], prog_name="mailstack", input=stdin)
         assert result.exit_code == expect, f"{arguments}: {result.exit_code}\n{result.output}"
         return result
 
@@ -48,7 +48,9 @@ class Shell:
 @pytest.fixture(scope="session")
 def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("host") / "data"
-    result = CliRunner().invoke(cli, ["init", "--data", str(folder), "--hostname", "mx.example.test"])
+    result = CliRunner().invoke(
+        cli, ["init", "--data", str(folder), "--hostname", "mx.example.test"], prog_name="mailstack"
+    )
     assert result.exit_code == 0, result.output
     return folder
 
