@@ -54,9 +54,12 @@ class ContentWriter:
         self._file: BinaryIO | None = None
         self._is_writing = False
         self._is_abandoned = False
+        self._is_staged = False
 
     def write(self, data: bytes) -> Awaitable[None] | None:
         """Take octets; an awaitable = wait, they are on their way to the disk. It may raise OSError."""
+        if self._is_abandoned:
+            return None
         self._parts.append(data)
         self._gathered += len(data)
         self._size += len(data)
@@ -67,16 +70,22 @@ class ContentWriter:
         """The content is whole: durable when it is in a file.
 
         Raises:
-            OSError: the disk does not take it; `abandon` then removes what there is.
+            OSError: the disk does not take it (`abandon` then removes what there is), or it was abandoned meanwhile.
         """
-        if not self._name:
-            return StagedContent(self._size, b"".join(self._parts), None)
-        await self._flush()
-        await _in_thread(self._make_durable)
-        return StagedContent(self._size, None, self._name)
+        if self._name:
+            await self._flush()
+        if self._name and not self._is_abandoned:
+            await self._at_work(self._make_durable)
+        if self._is_abandoned:
+            raise OSError("the content was abandoned before its end")
+        self._is_staged = True
+        body = None if self._name else b"".join(self._parts)
+        return StagedContent(self._size, body, self._name or None)
 
     def abandon(self) -> None:
-        """Remove what there is. Harmless after `finish` of an inline content, and when called twice."""
+        """Remove what there is. Does nothing once `finish` has given the content: a row may name it then."""
+        if self._is_staged:
+            return
         self._parts.clear()
         self._is_abandoned = True
         if self._name and not self._is_writing:
@@ -87,9 +96,13 @@ class ContentWriter:
         if not self._name:
             name = secrets.token_hex(16)
             self._name = f"{name[:2]}/{name}"
+        await self._at_work(self._append, b"".join(parts))
+
+    async def _at_work(self, function: Callable[..., None], *arguments: object) -> None:
+        """Run it in a thread; what was abandoned meanwhile is removed when the thread is done with it."""
         self._is_writing = True
         try:
-            await _in_thread(self._append, b"".join(parts))
+            await _in_thread(function, *arguments)
         finally:
             self._is_writing = False
             if self._is_abandoned:
@@ -98,9 +111,7 @@ class ContentWriter:
     def _append(self, data: bytes) -> None:
         if self._file is None:
             path = self._folder / self._name
-            if not path.parent.is_dir():
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _sync_folder(self._folder)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115 -- closed when durable
         view = memoryview(data)
         while view:
@@ -111,7 +122,9 @@ class ContentWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         self._file = None
+        # Both folders: another writer may have made the inner one and not synced it yet. It costs little when clean.
         _sync_folder((self._folder / self._name).parent)
+        _sync_folder(self._folder)
 
     def _remove(self) -> None:
         if self._file is not None:
@@ -199,7 +212,14 @@ class ContentStore:
             (self._folder / name).unlink(missing_ok=True)
 
     async def sweep_orphans(self, database: Database) -> int:
-        """Remove old files that no row names; gives their number. For the start and once a day."""
+        """Remove rows that nobody needs and old files that no row names; gives the files' number.
+
+        For the start and once a day: a crash leaves such files, and such rows come from two transactions on PostgreSQL
+        that each removed the last but one need of a content.
+        """
+        while unneeded := await database.read(_find_unneeded):
+            released = await database.write(lambda connection, ids=unneeded: release_contents(connection, ids))  # type: ignore[misc]
+            await self.remove_files(released)
         names = await _in_thread(self._old_files, time.time() - ORPHAN_SECONDS)
         orphans: list[str] = []
         for start in range(0, len(names), QUERY_NAMES):
@@ -214,8 +234,14 @@ class ContentStore:
         return len(orphans)
 
     def _old_files(self, before: float) -> list[str]:
-        files = (path for path in self._folder.glob("??/*") if path.is_file())
-        return [f"{path.parent.name}/{path.name}" for path in files if path.stat().st_mtime < before]
+        old = []
+        for path in self._folder.glob("??/*"):
+            try:
+                if path.stat().st_mtime < before:
+                    old.append(f"{path.parent.name}/{path.name}")
+            except FileNotFoundError:  # removed meanwhile, as it should be
+                continue
+        return old
 
 
 _IN_USE = (
@@ -224,6 +250,10 @@ _IN_USE = (
     .where(message.c.content_id == content.c.id)
     .where(delivery.c.message_id == message.c.id, delivery.c.state.in_(("waiting", "held")))
 )  # fmt: skip
+
+
+def _find_unneeded(connection: Connection) -> list[int]:
+    return list(connection.scalars(select(content.c.id).where(~_IN_USE).limit(QUERY_NAMES)))
 
 
 def release_contents(connection: Connection, content_ids: Iterable[int]) -> list[str]:

@@ -7,11 +7,19 @@ import pytest
 import pytest_twisted
 from sqlalchemy import Connection, insert, select, update
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from mailstack.store import schema
 from mailstack.store.acceptance import accept_many
-from mailstack.store.content import BLOCK_OCTETS, ContentStore, ContentWriter, free_space, release_contents
+from mailstack.store.content import (
+    BLOCK_OCTETS,
+    ContentStore,
+    ContentWriter,
+    StagedContent,
+    free_space,
+    release_contents,
+)
 from mailstack.store.database import Database
 from tests.store.letters import add_account, letter, local, remote
 
@@ -66,6 +74,51 @@ async def test_abandoned_content_leaves_no_file(contents: ContentStore, tmp_path
 
 
 @pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("size", [10, 5000])
+async def test_what_is_staged_is_not_abandoned(contents: ContentStore, size: int) -> None:
+    writer = contents.new_writer()
+    await fill(writer, b"x" * size, 5000)
+    staged = await writer.finish()
+    writer.abandon()
+    await deferLater(reactor, 0.05)  # type: ignore[arg-type]
+    stored = contents.stored(staged.size_octets, staged.body, staged.file)
+    assert await stored.start(size) == b"x" * size
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("size", [10, 5000])
+async def test_what_is_abandoned_while_it_ends_is_not_staged(contents: ContentStore, tmp_path: Path, size: int) -> None:
+    writer = contents.new_writer()
+    await fill(writer, b"x" * size, 5000)
+    ending = Deferred.fromCoroutine(writer.finish()) if size > INLINE else None
+    writer.abandon()
+    with pytest.raises(OSError, match="abandoned"):
+        await (ending or writer.finish())
+    await deferLater(reactor, 0.1)  # type: ignore[arg-type]
+    assert files_in(tmp_path / "content") == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_rows_that_nobody_needs_are_swept(each_database: Database, tmp_path: Path) -> None:
+    contents = ContentStore(tmp_path / "content", INLINE)
+    writer = contents.new_writer()
+    await fill(writer, b"x" * 5000, 5000)
+    file = (await writer.finish()).file
+
+    def work(connection: Connection) -> None:
+        ann = add_account(connection)
+        accept_many(connection, [letter("M1", local(ann, "ann@example.test"))])
+        connection.execute(insert(schema.content).values(id=77, size_octets=5000, file=file))
+
+    await each_database.write(work)
+    await contents.sweep_orphans(each_database)
+    left = await each_database.read(lambda connection: list(connection.scalars(select(schema.content.c.id))))
+    assert len(left) == 1
+    assert left != [77]
+    assert files_in(tmp_path / "content") == []
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_short_file_is_trouble_not_a_short_mail(contents: ContentStore, tmp_path: Path) -> None:
     writer = contents.new_writer()
     await fill(writer, b"x" * 5000, 5000)
@@ -86,8 +139,14 @@ async def test_only_old_files_without_a_row_are_swept(
         await fill(writer, b"x" * 5000, 5000)
         names.append((await writer.finish()).file)
     known, old, _young = names
-    row = {"size_octets": 5000, "file": known}
-    await database.write(lambda connection: connection.execute(insert(schema.content).values(row)).close())
+
+    def name_one(connection: Connection) -> None:
+        ann = add_account(connection)
+        needed = letter("M1", local(ann, "ann@example.test"))
+        needed.content = StagedContent(5000, None, known)
+        accept_many(connection, [needed])
+
+    await database.write(name_one)
     for name in (known, old):
         os.utime(tmp_path / "content" / str(name), (1, 1))
     assert await contents.sweep_orphans(database) == 1
