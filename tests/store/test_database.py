@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, event, select
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
+from mailstack.store import engine
 from mailstack.store.database import Database, DatabaseUrlError, StoreTrouble
 from mailstack.store.engine import parse_url
 from mailstack.store.schema import directory_version, setting
@@ -239,6 +240,23 @@ async def test_a_lock_held_by_another_process_is_waited_for(database: Database, 
     assert not waiting.called
     other.execute("COMMIT")
     assert await waiting == "a"
+    other.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_lock_that_is_never_let_go_is_trouble(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_SECONDS", 0.1)
+    other = sqlite3.connect(tmp_path / "mailstack.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreTrouble, match="locked"):
+        await database.write(put("a"))
+    with pytest.raises(StoreTrouble, match="locked"):
+        await deferToThread(database.write_now, put("a"))
+    assert await database.read(names) == []  # readers do not mind
+    other.execute("COMMIT")
+    assert await database.write(put("a")) == "a"
     other.close()
 
 
