@@ -23,7 +23,7 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from mailstack import maillog
-from mailstack.config import Config
+from mailstack.config import SERVICES, Config
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.login import Logins
 from mailstack.net.bounds import ConnectionBounds
@@ -55,7 +55,6 @@ from mailstack.store.schema import micros
 from mailstack.store.spool import Spool
 from mailstack.store.usage import forget_usage
 
-SERVICES = ("smtp", "submission", "submissions", "pop3", "pop3s")
 DAY_SECONDS = 86_400.0
 LEASE_SECONDS = 30.0
 MAX_OPEN_FILES = 65_536

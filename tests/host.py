@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -256,7 +257,7 @@ class Host:
         recipients = list(recipients)
         message = message or letter(account, *recipients)
         with self.submission(account) as session:
-            return send(session, account, recipients, message.as_bytes(), **options)
+            return send(session, account, recipients, message.as_bytes(policy=SMTP), **options)
 
     def maildrop(self, account: str) -> poplib.POP3_SSL:
         """A logged-in POP3S session."""

@@ -13,7 +13,7 @@ import click
 from mailstack.cli.host import Host, pass_host
 from mailstack.cli.init import make_host
 from mailstack.cli.serve import serve_config
-from mailstack.config import Listen
+from mailstack.config import SERVICES, Listen
 from mailstack.config_values import split_host_port, write_host_port
 from mailstack.management import accounts, administrators, domains
 from mailstack.management.actor import Actor
@@ -128,13 +128,12 @@ def tell(data: Path, listen: Listen, passwords: dict[str, str]) -> str:
     services = "".join(
         f"  {field.name.ljust(12)} {', '.join(getattr(listen, field.name))}\n"
         for field in dataclasses.fields(listen)
-        if getattr(listen, field.name)
+        if field.name in SERVICES and getattr(listen, field.name)
     )
     people = "".join(f"  {name.ljust(20)} {password}\n" for name, password in passwords.items())
     return (
         f"A throw-away mail host in {data}, on loopback only:\n{services}\n"
         f"Accounts, the administrator, and their passwords:\n{people}\n"
-        f"The panel: http://{listen.http[0]}/\n\n"
         f"Send a mail from Alice to Bob:\n\n  {send}\n\n"
         f"Fetch it:\n\n  {fetch}\n\n"
         f"Look at it: mailstack --config {_quoted(data / CONFIG)} trace {bob}\nStop with Ctrl-C.\n"
