@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.smtp_sink import Sink
-from tests.host import Host, wait_until
+from tests.host import Host
 from tests.lab.peers import Dovecot, Postfix, peer_folder
 
 PASSWORD = "bench-password"
@@ -107,8 +107,3 @@ def _postfix(folder: Path, sink: Sink) -> Postfix:
         "transport_maps": postfix.write_map("transport", {RELAY_DOMAIN: f"relay:[127.0.0.1]:{sink.address[1]}"}),
     }
     return postfix.start()
-
-
-def wait_for_postfix(sides: Sides, count: int) -> None:
-    """Return once Postfix has delivered that many mails into its boxes."""
-    wait_until(lambda: sides.postfix_delivered() >= count, f"{count} mails in Postfix's boxes", 300, every=0.02)

@@ -77,7 +77,7 @@ def run_sessions(
     poller = select.epoll()
     running: dict[int, _Session] = {}
     for _ in range(sessions):
-        session = _Session(_open(address), letters)
+        session = _Session(open_session(address), letters)
         first = session.begin()
         if first is None:
             session.sock.close()
@@ -134,16 +134,16 @@ def _letters(messages: int, size_octets: int, recipients: list[str]) -> Iterator
         )
 
 
-def _open(address: tuple[str, int]) -> socket.socket:
+def open_session(address: tuple[str, int]) -> socket.socket:
     sock = socket.create_connection(address)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    _expect(sock, b"220 ")
+    expect(sock, b"220 ")
     sock.sendall(b"EHLO load.bench.example\r\n")
-    _expect(sock, b"250 ")
+    expect(sock, b"250 ")
     return sock
 
 
-def _expect(sock: socket.socket, code: bytes) -> None:
+def expect(sock: socket.socket, code: bytes) -> None:
     received = b""
     while not (received.endswith(b"\r\n") and received.splitlines()[-1].startswith(code)):
         more = sock.recv(65536)
