@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.internet.tcp import Server
 from twisted.internet.threads import deferToThread
 
 from mailstack.net import http
@@ -53,8 +55,11 @@ class Served:
 
 
 async def hang_up() -> None:
-    """Let the server see that its clients are gone."""
-    await deferToThread(time.sleep, 0.1)
+    """Wait until the server has seen that its clients are gone: till then it keeps a timer for each."""
+    end = time.monotonic() + 5.0
+    while any(isinstance(reader, Server) for reader in reactor.getReaders()):  # type: ignore[attr-defined]
+        assert time.monotonic() < end, "the server still has connections"
+        await deferLater(reactor, 0.01)  # type: ignore[arg-type]
 
 
 @pytest_twisted.ensureDeferred
@@ -63,6 +68,7 @@ async def test_answers() -> None:
     status, body, headers = await deferToThread(ask, served.port, "/", b"12345")
     assert (status, body, headers["Server"]) == (200, b"127.0.0.1 5", "mailstack")
     assert await served.close()
+    await hang_up()
 
 
 @pytest_twisted.ensureDeferred
@@ -81,6 +87,7 @@ async def test_too_large_a_body_is_refused() -> None:
 
     assert await deferToThread(push) == 413
     assert await served.close()
+    await hang_up()
 
 
 @pytest_twisted.ensureDeferred
@@ -106,6 +113,7 @@ async def test_endless_chunks_are_refused() -> None:
 
     assert await deferToThread(push) == 413
     assert await served.close()
+    await hang_up()
 
 
 @pytest_twisted.ensureDeferred
@@ -116,6 +124,7 @@ async def test_a_running_request_ends_before_the_stop() -> None:
     reactor.callLater(0.2, served.application.go_on.set)  # type: ignore[attr-defined]
     assert await served.close()
     assert (await running)[0] == 200
+    await hang_up()
 
 
 @pytest_twisted.ensureDeferred
