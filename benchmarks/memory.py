@@ -67,8 +67,14 @@ def with_large_mails(
 
 def _send_large(address: tuple[str, int], recipient: str, size: int) -> None:
     sock: socket.socket = open_session(address)
-    sock.sendall(f"MAIL FROM:<load@bench.example> SIZE={size}\r\nRCPT TO:<{recipient}>\r\nDATA\r\n".encode())
-    expect(sock, b"354 ")
+    steps = (
+        (f"MAIL FROM:<load@bench.example> SIZE={size}", b"250 "),
+        (f"RCPT TO:<{recipient}>", b"250 "),
+        ("DATA", b"354 "),
+    )
+    for command, wanted in steps:  # one by one: `expect` reads one reply
+        sock.sendall(f"{command}\r\n".encode())
+        expect(sock, wanted)
     header = b"From: <load@bench.example>\r\nSubject: large\r\n\r\n"
     block = LINE * (MIB // len(LINE))
     sock.sendall(header)
