@@ -17,7 +17,8 @@ from sqlalchemy import Connection, exists, insert, select, text
 from mailstack.policy.limits import Over, Rule
 from mailstack.store import usage
 from mailstack.store.content import StagedContent
-from mailstack.store.schema import account, content, delivery, event, mailbox, maildrop_entry, message
+from mailstack.store.schema import account, content, delivery, mailbox, maildrop_entry, message
+from mailstack.store.timeline import event_row, record_events
 
 _ADD_TO_MAILBOX = text(
     "INSERT INTO mailbox (account_id, used_octets, used_messages) VALUES (:account_id, :octets, :messages)"
@@ -178,19 +179,20 @@ def _write(connection: Connection, free: list[tuple[PreparedLetter, int]], verdi
     deliveries: list[Row] = []
     events: list[Row] = []
     for (letter, going), content_id, verdict in zip(free, content_ids, verdicts, strict=True):
-        events.append(_event(letter, "accepted", "", letter.detail))
+        queue_id, now, size = letter.queue_id, letter.created_at, letter.content.size_octets
+        events.append(event_row(queue_id, now, "accepted", "", letter.detail))
         for copy in _unique_copies(letter.recipients[:going]):
-            entries.append(_entry_row(letter, content_id, copy))
-            events.append(_event(letter, "delivered", copy.recipient, "into the mailbox"))
+            entries.append(_entry_row(queue_id, content_id, size, copy, now))
+            events.append(event_row(queue_id, now, "delivered", copy.recipient, "into the mailbox"))
         for addressed in letter.recipients[:going]:
-            deliveries += [_delivery_row(letter, remote, None) for remote in addressed.remote]
+            deliveries += [_delivery_row(queue_id, remote, now) for remote in addressed.remote]
         for addressed in letter.recipients[going:]:
-            deliveries.append(_delivery_row(letter, addressed.as_held, verdict.held_by))
-            events.append(_event(letter, "held", addressed.as_held.recipient, verdict.held_by))
+            deliveries.append(_delivery_row(queue_id, addressed.as_held, now, verdict.held_by))
+            events.append(event_row(queue_id, now, "held", addressed.as_held.recipient, verdict.held_by))
     _insert_entries(connection, entries)
     if deliveries:
         connection.execute(insert(delivery), deliveries)
-    connection.execute(insert(event), events)
+    record_events(connection, events)
 
 
 def _unique_copies(recipients: Sequence[Addressed]) -> list[LocalCopy]:
@@ -253,38 +255,28 @@ def _message_row(letter: PreparedLetter, content_id: int, counted: bool) -> Row:
     }
 
 
-def _entry_row(letter: PreparedLetter, content_id: int, copy: LocalCopy) -> Row:
+def _entry_row(queue_id: str, content_id: int, content_octets: int, copy: LocalCopy, now: int) -> Row:
     return {
         "account_id": copy.account_id,
         "content_id": content_id,
-        "unique_id": letter.queue_id,
+        "unique_id": queue_id,
         "prefix": copy.prefix,
-        "size_octets": len(copy.prefix) + letter.content.size_octets,
-        "received_at": letter.created_at,
+        "size_octets": len(copy.prefix) + content_octets,
+        "received_at": now,
     }
 
 
-def _delivery_row(letter: PreparedLetter, copy: RemoteCopy, held_by: str | None) -> Row:
+def _delivery_row(queue_id: str, copy: RemoteCopy, now: int, held_by: str | None = None) -> Row:
     return {
-        "message_id": letter.queue_id,
+        "message_id": queue_id,
         "recipient": copy.recipient,
         "domain": copy.domain,
         "notify": copy.notify,
         "orcpt": copy.orcpt,
         "state": "held" if held_by else "waiting",
         "held_by": held_by,
-        "next_attempt_at": letter.created_at,
-        "created_at": letter.created_at,
-    }
-
-
-def _event(letter: PreparedLetter, name: str, recipient: str, detail: str) -> Row:
-    return {
-        "message_id": letter.queue_id,
-        "at": letter.created_at,
-        "event": name,
-        "recipient": recipient,
-        "detail": detail,
+        "next_attempt_at": now,
+        "created_at": now,
     }
 
 
@@ -310,16 +302,7 @@ def deliver_to_maildrops(connection: Connection, queue_id: str, copies: Sequence
     for copy in copies:
         if copy.account_id in alive:
             alive.remove(copy.account_id)
-            entries.append(
-                {
-                    "account_id": copy.account_id,
-                    "content_id": found.content_id,
-                    "unique_id": queue_id,
-                    "prefix": copy.prefix,
-                    "size_octets": len(copy.prefix) + found.size_octets,
-                    "received_at": now,
-                }
-            )
+            entries.append(_entry_row(queue_id, found.content_id, found.size_octets, copy, now))
     _insert_entries(connection, entries)
 
 
@@ -330,19 +313,7 @@ def expand_from_queue(
     if local:
         deliver_to_maildrops(connection, queue_id, local, now)
     if remote:
-        rows = [
-            {
-                "message_id": queue_id,
-                "recipient": copy.recipient,
-                "domain": copy.domain,
-                "notify": copy.notify,
-                "orcpt": copy.orcpt,
-                "next_attempt_at": now,
-                "created_at": now,
-            }
-            for copy in remote
-        ]
-        connection.execute(insert(delivery), rows)
+        connection.execute(insert(delivery), [_delivery_row(queue_id, copy, now) for copy in remote])
 
 
 def octets_used(connection: Connection, account_ids: Sequence[int]) -> dict[int, int]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, text, update
+from sqlalchemy import Connection, Row, select, text, update
 
 from mailstack.policy.limits import Count, Rule, allowance
 from mailstack.store import usage
-from mailstack.store.schema import account, delivery, event, message
+from mailstack.store.schema import account, delivery, message
+from mailstack.store.timeline import event_row, record_events
 
 BATCH = 500
 """Deliveries looked at for one account in one go, so that a long backlog never holds the writer up."""
@@ -105,17 +106,6 @@ def _release(connection: Connection, rows: Sequence[Row[Any, Any, Any, Any]], no
         .where(delivery.c.id.in_([row.id for row in rows]))
         .values(state="waiting", held_by=None, leased_until=None, next_attempt_at=now_micros, created_at=now_micros)
     )
-    connection.execute(
-        insert(event),
-        [
-            {
-                "message_id": row.message_id,
-                "at": now_micros,
-                "event": "released",
-                "recipient": row.recipient,
-                "detail": "the sending limit has freed",
-            }
-            for row in rows
-        ],
-    )
+    why = "the sending limit has freed"
+    record_events(connection, [event_row(row.message_id, now_micros, "released", row.recipient, why) for row in rows])
     return [Released(row.message_id, row.recipient) for row in rows]
