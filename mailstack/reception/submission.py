@@ -16,7 +16,6 @@ from mailstack.mail.envelope import Envelope, Recipient
 from mailstack.mail.header import complete_submission, message_id_of, read_fields
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
-from mailstack.policy.limits import rules_for
 from mailstack.policy.relay import Hosted, refuse_recipient
 from mailstack.reception.allowances import Allowances
 from mailstack.reception.header_gate import ContentRefused
@@ -163,7 +162,7 @@ class Submission:
         return account if account and account.state is AccountState.ACTIVE else None
 
     def _submitter(self, account: Account) -> Submitter:
-        rules = rules_for(self._keeper.current.limit_rules, account.address.key, account.domain.name)
+        rules = self._keeper.current.rules_of(account)
         return Submitter(account.id, account.domain.id, account.address.key, rules)
 
 

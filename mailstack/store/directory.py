@@ -8,6 +8,7 @@ A `Directory` never changes, so that RCPT costs no trip to the database and one 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 
 from sqlalchemy import Connection, select, update
 from twisted.internet.defer import Deferred, DeferredLock
@@ -16,7 +17,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailstack.mail.address import Address, AddressError, parse_address
-from mailstack.policy.limits import Over, Per, Rule
+from mailstack.policy.limits import Over, Per, Rule, rules_for
 from mailstack.store import schema
 from mailstack.store.database import Database
 
@@ -95,6 +96,9 @@ class Directory:
     ) -> None:
         self.version = version
         self.limit_rules = tuple(limit_rules)
+        self._rules_by_scope: dict[str, list[tuple[int, Rule]]] = {}
+        for place, rule in enumerate(self.limit_rules):
+            self._rules_by_scope.setdefault(rule.scope, []).append((place, rule))
         self._domains = {domain.name: domain for domain in domains}
         self._accounts = {account.address.key: account for account in accounts}
         self._accounts_by_id = {account.id: account for account in self._accounts.values()}
@@ -123,6 +127,13 @@ class Directory:
     def account_by_id(self, account_id: int) -> Account | None:
         """The account of that row."""
         return self._accounts_by_id.get(account_id)
+
+    def rules_of(self, account: Account) -> tuple[Rule, ...]:
+        """The sending limits that apply to an account, in their order; found by scope, for each RCPT asks."""
+        key, domain = account.address.key, account.domain.name
+        found = [pair for scope in {key, domain, f"each@{domain}", "*"} for pair in self._rules_by_scope.get(scope, ())]
+        found.sort(key=itemgetter(0))
+        return rules_for([rule for _, rule in found], key, domain)
 
     def resolve(self, address: Address) -> Resolution | None:
         """Where mail for an address goes; None when nobody has it.

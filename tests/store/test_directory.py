@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from mailstack.mail.address import Address, parse_address
-from mailstack.policy.limits import Over, Per, Rule
+from mailstack.policy.limits import Over, Per, Rule, rules_for
 from mailstack.store import schema
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import (
@@ -286,3 +286,14 @@ def test_fifty_thousand_accounts_load_fast(database: Database, tmp_path: Path) -
     assert time.process_time() - begin < 3  # 0.3 s on a free machine
     assert there is not None
     assert resolve(there, "user49999@example.org") == (["user49999@example.org"], [])
+
+
+def test_the_rules_of_an_account_are_found_by_scope_as_if_all_were_read() -> None:
+    domain = Domain(1, "x.test", DomainKind.LOCAL, None, None, None)
+    account = Account(1, parse_address("a@x.test"), domain, AccountState.ACTIVE, None)
+    scopes = ("b@x.test", "*", "y.test", "x.test", "a@x.test", "each@x.test", "each@y.test")
+    rules = [Rule(scope, per, None, 5, Over.HOLD) for per in (Per.HOUR, Per.DAY) for scope in scopes]
+    rules.append(Rule("*", Per.MINUTE, None, 5, Over.HOLD))
+    directory = Directory(1, [domain], [account], {}, rules)
+    assert directory.rules_of(account) == rules_for(rules, "a@x.test", "x.test")
+    assert len(directory.rules_of(account)) == 7
