@@ -32,7 +32,7 @@ from mailstack.net.pop3_server import Pop3ServerFactory
 from mailstack.net.resolver import Resolver
 from mailstack.net.smtp_server import SmtpServerFactory
 from mailstack.net.tls import ServerTls, server_options
-from mailstack.policy.limits import Rule, rules_for
+from mailstack.policy.limits import Rule
 from mailstack.policy.retry import RetryPolicy
 from mailstack.queue.attempt import Attempts, Ways
 from mailstack.queue.routes import Routes
@@ -49,14 +49,13 @@ from mailstack.store.content import ContentStore
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import DirectoryKeeper
 from mailstack.store.held import has_held, release_held
-from mailstack.store.mailboxes import Mailboxes
+from mailstack.store.mailboxes import RENEW_LEASES_EACH, Mailboxes
 from mailstack.store.passwords import Passwords
 from mailstack.store.schema import micros
 from mailstack.store.spool import Spool
 from mailstack.store.usage import forget_usage
 
 DAY_SECONDS = 86_400.0
-LEASE_SECONDS = 30.0
 MAX_OPEN_FILES = 65_536
 
 _chance = SystemRandom()
@@ -126,6 +125,7 @@ class Host:
         self._contents = ContentStore(config.data / config.content, config.inline_content)
         self._keeper = DirectoryKeeper(self._database, reactor, hostname=config.hostname)
         self._passwords = Passwords(self._database, reactor)
+        self._logins = Logins(self._keeper, self._passwords, reactor)
         self._resolver = Resolver(reactor, config.outbound.nameservers)
         self._remote = RemoteDelivery(reactor, config.outbound, config.hostname, self._resolver)
         self._mailboxes = Mailboxes(
@@ -184,19 +184,17 @@ class Host:
         self._make_pop3_services()
         await self._runner.start()
         self._repeat(DAY_SECONDS, self._daily)
-        self._repeat(LEASE_SECONDS, lambda: self._mailboxes.renew_leases(_now()))
+        self._repeat(RENEW_LEASES_EACH.total_seconds(), lambda: self._mailboxes.renew_leases(_now()))
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
 
     def _make_smtp_services(self) -> None:
         config = self._config
-        logins = Logins(self._keeper, self._passwords, self._reactor)
-        self._logins = logins
         room = Room(config.data, self._database, config.smtp.max_message_size)
         domains = SenderDomains(self._resolver.sender_domain_status, self._reactor)
         inbound = Inbound(config, self._keeper, self._intake, room, domains.find)
         submission = Submission(
-            config, self._keeper, self._intake, room, logins=logins, allowances=Allowances(self._database)
+            config, self._keeper, self._intake, room, logins=self._logins, allowances=Allowances(self._database)
         )
         self._listen_smtp("smtp", inbound, Service.MX)
         self._listen_smtp("submission", submission, Service.SUBMISSION)
@@ -247,7 +245,7 @@ class Host:
     def _rules_of(self, account_id: int) -> tuple[Rule, ...]:
         directory = self._keeper.current
         account = directory.account_by_id(account_id)
-        return rules_for(directory.limit_rules, account.address.key, account.domain.name) if account else ()
+        return directory.rules_of(account) if account else ()
 
     async def _daily(self) -> None:
         """What is swept: files no row names, mail past its EXPIRE, counts no window reaches."""

@@ -17,12 +17,6 @@ _BARE = re.compile(r"[!#-<>-~]+\Z")  # printable ASCII without blank, double quo
 _stream: TextIO = sys.stdout
 
 
-def write_to(stream: TextIO) -> None:
-    """Send the log to a stream (standard output until then)."""
-    global _stream  # noqa: PLW0603 -- one process has one log
-    _stream = stream
-
-
 def log_event(event: str, **values: object) -> None:
     """Write one line; values that are None are left out."""
     moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

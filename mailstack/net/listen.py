@@ -15,22 +15,14 @@ from twisted.internet.interfaces import IListeningPort, IReactorSocket
 from twisted.internet.protocol import ServerFactory
 from twisted.python.systemd import ListenFDs
 
+from mailstack.config_values import split_host_port
+
 BACKLOG = 1024
 """Connections that the kernel completes for us while the reactor is busy."""
 
 
 class ListenError(Exception):
     """An address that cannot be listened on; the message says what, why and the mend."""
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """Split `address:port` or `[address]:port`.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    host, _, port = text.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 class Listeners:
@@ -79,7 +71,7 @@ class Listeners:
 
 def _bind(service: str, address: str) -> socket.socket:
     try:
-        host, port = split_address(address)
+        host, port = split_host_port(address)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
