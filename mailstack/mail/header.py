@@ -8,7 +8,10 @@ section 2.2, RFC 6409 section 8.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.utils import getaddresses
+from hashlib import sha256
 
 from mailstack.mail.address import Address, AddressError, parse_address
 
@@ -16,6 +19,7 @@ _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*")
 _SIMPLE_MAILBOX = re.compile(
     r"\s*(?:[A-Za-z0-9 .'_-]*|\"[^\"\\]*\"\s*)<([^<>\s\"]+@[^<>\s\"]+)>\s*\Z|\s*([^<>\s\",:;]+@[^<>\s\",:;]+)\s*\Z"
 )
+_REPLY_MARKS = re.compile(r"(?:(?:re|fw|fwd|aw|wg|sv|vs|antw)(?:\[\d+\])?: ?)+")
 _STRIPPED_AT_SUBMISSION = frozenset({b"bcc", b"resent-bcc", b"return-path"})
 
 
@@ -58,6 +62,31 @@ def message_id_of(fields: Iterable[Field]) -> str:
         if field.name == b"message-id":
             return field.text.strip("<> ")[:255]
     return ""
+
+
+def subject_of(fields: Iterable[Field]) -> str:
+    """The subject as people read it, encoded words decoded (RFC 2047); empty when there is none."""
+    for field in fields:
+        if field.name == b"subject":
+            return _decoded(field.text) if "=?" in field.text else field.text
+    return ""
+
+
+def _decoded(text: str) -> str:
+    try:
+        return str(make_header(decode_header(text)))
+    except (HeaderParseError, LookupError, ValueError):  # an unknown charset, octets that are none of it
+        return text
+
+
+def subject_hash(subject: str) -> str:
+    """What a message is found by when somebody knows its subject; empty for none.
+
+    Case, blanks and the marks of replies and forwards in front do not matter. The subject itself is kept nowhere: a
+    hash tells nothing to who does not know what to look for.
+    """
+    plain = _REPLY_MARKS.sub("", " ".join(subject.split()).casefold())
+    return sha256(plain.encode("utf-8", "replace")).hexdigest()[:24] if plain else ""
 
 
 def mailboxes_of(field: Field) -> list[Address]:

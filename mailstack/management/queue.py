@@ -5,21 +5,24 @@ administrator sees and moves what their domains send. Neighbours: `store/open_ma
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
-from mailstack.management.actor import Actor, Refused, record, require_all_domains
+from mailstack.management.actor import Actor, Refused, record
 from mailstack.management.acts import now_micros
 from mailstack.store import open_mail
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
-from mailstack.store.open_mail import OpenDelivery, Selection
+from mailstack.store.open_mail import Backlog, OpenDelivery, Selection
 
-__all__ = ["Act", "Selection", "act", "count", "find", "pages"]
+__all__ = ["Act", "Backlog", "Selection", "act", "backlogs", "count", "find", "pages"]
+
+
+EVERYTHING = Selection()
 
 
 class Act(StrEnum):
@@ -35,26 +38,29 @@ def find(
     connection: Connection, actor: Actor, selection: Selection, *, after: int = 0, limit: int = open_mail.BATCH
 ) -> list[dict[str, Any]]:
     """Open deliveries beyond the number `after`, as `queue list --json` tells them but for `number`, an int."""
-    rows = [_told(row) for row in open_mail.list_open(connection, selection, after=after, most=limit)]
-    return [row for row in rows if actor.may_manage(_domain(row["reverse_path"]))]
+    rows = open_mail.list_open(connection, _visible(actor, selection), after=after, most=limit)
+    return [_told(row) for row in rows]
 
 
 def pages(database: Database, actor: Actor, selection: Selection) -> Iterator[list[dict[str, Any]]]:
     """All open deliveries, a batch at a time."""
     after = 0
     while True:
-        work = partial(open_mail.list_open, selection=selection, after=after, most=open_mail.BATCH)
-        rows = [_told(row) for row in database.read_now(work)]
-        yield [row for row in rows if actor.may_manage(_domain(row["reverse_path"]))]
+        rows = database.read_now(partial(find, actor=actor, selection=selection, after=after))
+        yield rows
         if len(rows) < open_mail.BATCH:
             return
         after = rows[-1]["number"]
 
 
-def count(connection: Connection, actor: Actor, domain: str | None = None) -> dict[str, int]:
-    """How many deliveries are `waiting` and `held`, to one destination domain or in all."""
-    require_all_domains(actor, "the whole queue is counted")
-    return open_mail.count_open(connection, domain)
+def count(connection: Connection, actor: Actor, selection: Selection = EVERYTHING) -> dict[str, int]:
+    """How many of the actor's open deliveries are `waiting` and `held`."""
+    return open_mail.count_open(connection, _visible(actor, selection))
+
+
+def backlogs(connection: Connection, actor: Actor, most: int = 50) -> list[Backlog]:
+    """The destinations with most of the actor's mail that is open, the longest backlog first."""
+    return open_mail.backlogs(connection, _visible(actor, Selection()), most)
 
 
 def act(
@@ -119,14 +125,13 @@ class _Step:
 
 def _act_once(actor: Actor, what: Act, selection: Selection, after: int, connection: Connection) -> _Step:
     now = now_micros()
-    batch = open_mail.find_open(connection, selection, now=now, after=after)
-    mine = [one for one in batch if actor.may_manage(_domain(one.reverse_path))]
+    mine = open_mail.find_open(connection, _visible(actor, selection), now=now, after=after)
     files: list[str] = []
     changed = _apply(connection, actor, what, mine, now, files)
     if changed:
         subject = mine[0].queue_id if len({one.queue_id for one in mine}) == 1 else f"{changed} deliveries"
         record(connection, actor, f"queue.{what}", subject, " ".join(one.recipient for one in mine[:10]))
-    return _Step(len(mine), changed, files, batch[-1].number if len(batch) == open_mail.BATCH else None)
+    return _Step(len(mine), changed, files, mine[-1].number if len(mine) == open_mail.BATCH else None)
 
 
 def _apply(
@@ -146,5 +151,6 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "id": str(row["id"]), "number": int(row["id"])}
 
 
-def _domain(address: str) -> str:
-    return address.rpartition("@")[2]
+def _visible(actor: Actor, selection: Selection) -> Selection:
+    """The part of a selection that is the actor's to see and move: what their domains send."""
+    return selection if actor.all_domains else replace(selection, sent_by_domains=actor.domains)

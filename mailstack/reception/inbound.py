@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from mailstack import maillog
 from mailstack.config import Config
 from mailstack.mail.envelope import Envelope, Recipient
-from mailstack.mail.header import count_received, message_id_of, read_fields
+from mailstack.mail.header import count_received
 from mailstack.mail.lookup import SenderDomain
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
@@ -84,7 +84,7 @@ class Inbound:
 
         def mend(section: bytes) -> bytes:
             refuse_loop(section, self._config.smtp.max_received)
-            letter.header_message_id = message_id_of(read_fields(section))
+            letter.note_header(section)
             now = datetime.now(UTC)
             return received_field(session, envelope, self._config.hostname, letter.queue_id, now) + section
 

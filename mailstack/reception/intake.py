@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from mailstack import maillog
 from mailstack.mail.address import Address
 from mailstack.mail.envelope import Envelope, Recipient
-from mailstack.mail.header import message_id_of, read_fields
+from mailstack.mail.header import message_id_of, read_fields, subject_hash, subject_of
 from mailstack.mail.outcome import Delivered, Failed, Outcome
 from mailstack.mail.queue_id import make_queue_id
 from mailstack.mail.reply import Reply, reply
@@ -47,6 +47,13 @@ class Letter:
     login: str | None = None
     submitter: Submitter | None = None
     header_message_id: str = ""
+    subject_hash: str = ""
+
+    def note_header(self, section: bytes) -> None:
+        """Keep of the header section what the message will be found by."""
+        fields = list(read_fields(section))
+        self.header_message_id = message_id_of(fields)
+        self.subject_hash = subject_hash(subject_of(fields))
 
 
 class Intake:
@@ -97,6 +104,7 @@ class Intake:
             reverse_path=str(envelope.reverse_path),
             content=content,
             header_message_id=letter.header_message_id,
+            subject_hash=letter.subject_hash,
             body=envelope.body.value,
             smtputf8=envelope.smtputf8,
             ret=envelope.ret.value if envelope.ret else None,
@@ -143,7 +151,7 @@ class Intake:
             StoreTrouble: the store does not work for now; nothing was taken.
         """
         letter = Letter(self.new_queue_id(), "report", envelope, client="local", protocol="local")
-        letter.header_message_id = message_id_of(read_fields(content.partition(b"\r\n\r\n")[0] + b"\r\n"))
+        letter.note_header(content.partition(b"\r\n\r\n")[0] + b"\r\n")
         writer = self._contents.new_writer()
         waiting = writer.write(content)
         if waiting is not None:

@@ -13,7 +13,7 @@ from mailstack.config import Config
 from mailstack.login import LoginRefusal, Logins
 from mailstack.mail.address import NULL_SENDER, Address
 from mailstack.mail.envelope import Envelope, Recipient
-from mailstack.mail.header import complete_submission, message_id_of, read_fields
+from mailstack.mail.header import complete_submission
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
 from mailstack.policy.relay import Hosted, refuse_recipient
@@ -142,7 +142,7 @@ class Submission:
             refusal = self._refuse_names(account, authors, "From")
             if refusal:
                 raise ContentRefused(refusal)
-            letter.header_message_id = message_id_of(read_fields(section))
+            letter.note_header(section)
             return received_field(session, letter.envelope, config.hostname, letter.queue_id, now) + section
 
         return mend

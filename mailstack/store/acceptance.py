@@ -77,6 +77,7 @@ class PreparedLetter:
     reverse_path: str
     content: StagedContent
     header_message_id: str
+    subject_hash: str
     body: str
     smtputf8: bool
     ret: str | None
@@ -246,6 +247,7 @@ def _message_row(letter: PreparedLetter, content_id: int, counted: bool) -> Row:
         "content_id": content_id,
         "size_octets": letter.content.size_octets,
         "header_message_id": letter.header_message_id,
+        "subject_hash": letter.subject_hash,
         "body": letter.body,
         "smtputf8": letter.smtputf8,
         "ret": letter.ret,

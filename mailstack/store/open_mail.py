@@ -5,13 +5,14 @@ takes a bounded batch that `find_open` gave; the caller goes on from the last nu
 running queue sees each change within a second. Neighbours: `spool` is the queue's side.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, case, false, func, or_, select, update
 
-from mailstack.store.schema import delivery, message
+from mailstack.store.schema import delivery, from_micros, message
 from mailstack.store.spool import release_of
 from mailstack.store.timeline import IS_OPEN, event_row, iso, record_events
 
@@ -21,11 +22,22 @@ MAX_NUMBER = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which open deliveries: by their numbers, their messages' queue IDs, their domain; all when nothing is said."""
+    """Which open deliveries; all when nothing is said, else those for which all that is said holds."""
 
     numbers: tuple[int, ...] = ()
+    """Their own numbers; together with `queue_ids`, either will do."""
     queue_ids: tuple[str, ...] = ()
+    """Their messages' queue IDs."""
     domain: str | None = None
+    """The recipient's domain, A-label form."""
+    sender: str | None = None
+    """The reverse-path: an address, or `@domain` for all of a domain; empty = the null sender."""
+    state: str | None = None
+    """`waiting` or `held`."""
+    accepted_before: int | None = None
+    """Microseconds since 1970: only what has been here longer."""
+    sent_by_domains: frozenset[str] | None = None
+    """Only what these domains (A-label form) send: a domain administrator's view."""
 
     @classmethod
     def of(cls, ids: Iterable[str], domain: str | None = None) -> "Selection":
@@ -108,19 +120,38 @@ def drop(connection: Connection, found: Sequence[OpenDelivery], now: int, by: st
 
 
 def _find(connection: Connection, selection: Selection, after: int, most: int) -> Sequence[Any]:
-    wanted: list[ColumnElement[bool]] = []
-    if selection.numbers or selection.queue_ids:
-        named: list[ColumnElement[bool]] = []
-        if selection.numbers:
-            named.append(delivery.c.id.in_(selection.numbers))
-        if selection.queue_ids:
-            named.append(delivery.c.message_id.in_(selection.queue_ids))
-        wanted.append(or_(*named))
-    if selection.domain is not None:
-        wanted.append(delivery.c.domain == selection.domain)
     columns = (*delivery.c, message.c.reverse_path, message.c.size_octets, message.c.created_at.label("accepted_at"))
-    found = select(*columns).select_from(delivery.join(message)).where(IS_OPEN, *wanted, delivery.c.id > after)
+    found = select(*columns).select_from(delivery.join(message))
+    found = found.where(IS_OPEN, *_conditions(selection), delivery.c.id > after)
     return connection.execute(found.order_by(delivery.c.id).limit(most)).all()
+
+
+def _conditions(selection: Selection) -> Iterator[ColumnElement[bool]]:
+    """What a row of `delivery` and its `message` must hold to be selected."""
+    named: list[ColumnElement[bool]] = []
+    if selection.numbers:
+        named.append(delivery.c.id.in_(selection.numbers))
+    if selection.queue_ids:
+        named.append(delivery.c.message_id.in_(selection.queue_ids))
+    if named:
+        yield or_(*named)
+    if selection.domain is not None:
+        yield delivery.c.domain == selection.domain
+    if selection.state is not None:
+        yield delivery.c.state == selection.state
+    if selection.accepted_before is not None:
+        yield message.c.created_at < selection.accepted_before
+    if selection.sender is not None:
+        local, at, domain = selection.sender.rpartition("@")
+        whole_domain = at and not local
+        yield _is_of(domain) if whole_domain else func.lower(message.c.reverse_path) == selection.sender.lower()
+    if selection.sent_by_domains is not None:
+        yield or_(false(), *(_is_of(domain) for domain in sorted(selection.sent_by_domains)))
+
+
+def _is_of(domain: str) -> ColumnElement[bool]:
+    """The message was sent by somebody of a domain; its name has no wildcard of LIKE but `_`."""
+    return message.c.reverse_path.like("%@" + domain.replace("_", "\\_"), escape="\\")
 
 
 def _listed(row: Any) -> dict[str, Any]:
@@ -149,9 +180,49 @@ def _tell(connection: Connection, found: Sequence[OpenDelivery], now: int, name:
     record_events(connection, [event_row(one.queue_id, now, name, one.recipient, detail) for one in found])
 
 
-def count_open(connection: Connection, domain: str | None = None) -> dict[str, int]:
+def count_open(connection: Connection, selection: Selection = Selection()) -> dict[str, int]:
     """How many deliveries wait and are held."""
-    counted = select(delivery.c.state, func.count()).where(IS_OPEN).group_by(delivery.c.state)
-    if domain is not None:
-        counted = counted.where(delivery.c.domain == domain)
-    return {"waiting": 0, "held": 0} | {str(state): int(number) for state, number in connection.execute(counted)}
+    counted = select(func.count(), func.coalesce(func.sum(_IS_HELD), 0)).where(IS_OPEN, *_conditions(selection))
+    needs_message = selection.sender or selection.accepted_before or selection.sent_by_domains is not None
+    counted = counted.select_from(delivery.join(message) if needs_message else delivery)
+    everything, held = connection.execute(counted).one()
+    return {"waiting": int(everything) - int(held), "held": int(held)}
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is open for one destination domain; the times and the words are those of the oldest delivery."""
+
+    domain: str
+    waiting: int
+    held: int
+    oldest_at: datetime
+    next_attempt_at: datetime
+    last_reply: str
+
+
+def backlogs(connection: Connection, selection: Selection = Selection(), most: int = 50) -> list[Backlog]:
+    """The destinations with most that is open, the longest backlog first."""
+    number = func.count().label("number")
+    held = func.sum(_IS_HELD).label("held")
+    grouped = select(delivery.c.domain, number, held, func.min(delivery.c.id).label("oldest"))
+    grouped = grouped.where(IS_OPEN, *_conditions(selection)).group_by(delivery.c.domain)
+    if selection.sent_by_domains is not None:
+        grouped = grouped.join(message)
+    top = grouped.order_by(number.desc(), delivery.c.domain).limit(most).subquery()
+    found = select(top, delivery.c.created_at, delivery.c.next_attempt_at, delivery.c.last_reply)
+    rows = connection.execute(found.join(delivery, delivery.c.id == top.c.oldest).order_by(top.c.number.desc()))
+    return [
+        Backlog(
+            row.domain,
+            row.number - row.held,
+            row.held,
+            from_micros(row.created_at),
+            from_micros(row.next_attempt_at),
+            row.last_reply,
+        )
+        for row in rows
+    ]
+
+
+_IS_HELD = case((delivery.c.state == "held", 1), else_=0)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, exists, insert, select, text, union
 
 from mailstack.mail.address import AddressError, parse_address
+from mailstack.mail.header import subject_hash
 from mailstack.store.schema import delivery, event, from_micros, message
 
 TRACE_MOST = 200
@@ -18,6 +19,8 @@ SWEEP_MESSAGES = 500
 
 IS_OPEN = text("delivery.state IN ('waiting', 'held')")
 """Literal, for SQLite uses a partial index only when it can read the condition in the statement itself."""
+
+_HAS_SUBJECT = text("message.subject_hash <> ''")  # literal for the same reason
 
 EventRow = dict[str, Any]
 
@@ -43,7 +46,8 @@ def trace(connection: Connection, query: str, most: int = TRACE_MOST) -> list[di
 
     Args:
         connection: inside a transaction.
-        query: a queue ID, a Message-ID with or without angle brackets, or an address of a sender or recipient.
+        query: a queue ID, a Message-ID with or without angle brackets, an address of a sender or recipient, or a whole
+            subject.
         most: messages to return.
     """
     messages = _find(connection, query.strip(), most)
@@ -65,6 +69,8 @@ def _find(connection: Connection, query: str, most: int) -> Sequence[Row[Any]]:
             message.c.header_message_id == query.strip("<> "), message.c.header_message_id != ""
         ),
     )
+    if wanted := subject_hash(query):
+        ids = union(*ids.selects, select(message.c.id).where(message.c.subject_hash == wanted, _HAS_SUBJECT))
     if addresses := _spellings(query.strip("<> ")):
         # The newest of each side first, so that an address with a long history costs no more than one with a short one.
         sent = (

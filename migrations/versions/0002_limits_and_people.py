@@ -20,6 +20,7 @@ def upgrade() -> None:
     _create_limits()
     _create_account_services()
     _create_people()
+    _rebuild_indexes()
 
 
 def downgrade() -> None:
@@ -174,3 +175,11 @@ def _create_people() -> None:
     for table in ("factor", "api_token"):
         for column in ("administrator_id", "account_id"):
             op.create_index(f"ix_{table}_{column}", table, [column])
+
+
+def _rebuild_indexes() -> None:
+    is_open = sa.text("state IN ('waiting', 'held')")
+    op.drop_index("ix_delivery_open", "delivery")
+    op.create_index(
+        "ix_delivery_open", "delivery", ["domain", "id", "state"], sqlite_where=is_open, postgresql_where=is_open
+    )

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mailstack.mail.address import Address, parse_address
 from mailstack.mail.header import (
+    Field,
     HeaderError,
     complete_submission,
     count_received,
@@ -13,6 +14,8 @@ from mailstack.mail.header import (
     message_id_of,
     read_fields,
     starts_with_field,
+    subject_hash,
+    subject_of,
 )
 
 ALICE = parse_address("alice@example.test")
@@ -94,3 +97,29 @@ def test_any_section_is_completed_or_refused(section: bytes) -> None:
     assert authors
     assert b"bcc" not in names
     assert names.count(b"date") == names.count(b"message-id") == names.count(b"from") == 1
+
+
+def section_with(subject: bytes) -> list[Field]:
+    return list(read_fields(b"From: a@example.org\r\nSubject: " + subject + b"\r\nTo: b@example.org\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b"Hello  there", "Hello there"),
+        (b"a folded\r\n subject", "a folded subject"),
+        ("Grüße".encode(), "Grüße"),
+        (b"=?utf-8?q?Gr=C3=BC=C3=9Fe?= to all", "Grüße to all"),
+        (b"=?no-such-charset?q?x?=", "=?no-such-charset?q?x?="),
+    ],
+)
+def test_a_subject_is_read_as_people_see_it(written: bytes, read: str) -> None:
+    assert subject_of(section_with(written)) == read
+
+
+def test_a_message_is_found_by_its_subject_whatever_mail_clients_put_around_it() -> None:
+    wanted = subject_hash("Offer no. 7")
+    for written in ("offer  NO. 7", "Re: Offer no. 7", "AW: Re[2]: Fwd: Offer no. 7 "):
+        assert subject_hash(written) == wanted
+    assert subject_hash("Offer no. 8") != wanted
+    assert subject_hash(" Re: ") == subject_hash("") == ""

@@ -56,7 +56,6 @@ WHOLE_HOST: dict[str, Work] = {
     "administrators.find": administrators.find,
     "administrators.remove": lambda c, a: administrators.remove(c, a, "olga"),
     "administrators.change_password": lambda c, a: administrators.change_password(c, a, "root", "hash"),
-    "queue.count": queue.count,
 }
 TABLE = [(name, work, {"all", "own"}) for name, work in OWN_DOMAIN.items()]
 TABLE += [(name, work, {"all"}) for name, work in WHOLE_HOST.items()]

@@ -51,6 +51,7 @@ def letter(queue_id: str, *recipients: Addressed, **values: Any) -> PreparedLett
         "reverse_path": "ann@example.test",
         "content": StagedContent(7, b"hello\r\n", None),
         "header_message_id": f"{queue_id}@example.test",
+        "subject_hash": "",
         "body": "7BIT",
         "smtputf8": False,
         "ret": None,

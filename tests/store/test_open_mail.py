@@ -4,7 +4,7 @@ from sqlalchemy import func, select
 
 from mailstack.store import open_mail
 from mailstack.store.open_mail import Selection, find_open, list_open
-from mailstack.store.schema import content
+from mailstack.store.schema import content, micros
 from tests.store.spooled import START, STEP, claim, events, put_message, rows
 
 
@@ -37,7 +37,7 @@ def test_the_list_is_what_the_contract_says(each_database):
         }
         assert [row["id"] for row in list_open(connection, after=numbers[0])] == numbers[1:]
         assert open_mail.count_open(connection) == {"waiting": 2, "held": 1}
-        assert open_mail.count_open(connection, "one.example") == {"waiting": 1, "held": 0}
+        assert open_mail.count_open(connection, Selection(domain="one.example")) == {"waiting": 1, "held": 0}
 
     each_database.write_now(work)
 
@@ -103,5 +103,43 @@ def test_drop_ends_without_a_report_and_lets_the_content_go(each_database):
         assert connection.scalar(select(func.count()).select_from(content)) == 2  # M1's waits on, M3 ended otherwise
         assert ("failed", "b@two.example", "dropped by ann") in events(connection)
         assert rows(connection)["c@two.example"].state == "failed"
+
+    each_database.write_now(work)
+
+
+def test_selections_by_sender_state_and_age(each_database):
+    def work(connection):
+        spooled(connection)
+        put_message(connection, "M4", ["e@one.example"], at=START + STEP, reverse_path="Bob@other_org.example")
+        everything = ["a@one.example", "b@two.example", "c@two.example", "e@one.example"]
+        assert recipients(connection, Selection(state="held")) == ["c@two.example"]
+        assert recipients(connection, Selection(state="waiting", domain="two.example")) == ["b@two.example"]
+        assert recipients(connection, Selection(accepted_before=START + 1)) == everything[:3]
+        assert recipients(connection, Selection(sender="bob@other_org.example")) == everything[3:]
+        assert recipients(connection, Selection(sender="@other_org.example")) == everything[3:]
+        assert recipients(connection, Selection(sender="@otherXorg.example")) == []
+        assert recipients(connection, Selection(sent_by_domains=frozenset({"example.org"}))) == everything[:3]
+        assert recipients(connection, Selection(sent_by_domains=frozenset())) == []
+        assert open_mail.count_open(connection, Selection(sender="@example.org")) == {"waiting": 2, "held": 1}
+        assert open_mail.count_open(connection, Selection(state="held")) == {"waiting": 0, "held": 1}
+
+    each_database.write_now(work)
+
+
+def test_backlogs_are_the_longest_first_with_the_words_of_the_oldest(each_database):
+    def work(connection):
+        spooled(connection)
+        put_message(connection, "M4", ["f@two.example"], at=START + STEP, last_reply="450 not now")
+        put_message(connection, "M5", ["g@three.example"], at=START + STEP, last_reply="451 busy")
+        found = open_mail.backlogs(connection)
+        assert [(one.domain, one.waiting, one.held) for one in found] == [
+            ("two.example", 2, 1),
+            ("one.example", 1, 0),
+            ("three.example", 1, 0),
+        ]
+        assert (found[0].last_reply, micros(found[0].oldest_at)) == ("", START)
+        assert (found[2].last_reply, micros(found[2].next_attempt_at)) == ("451 busy", START + STEP)
+        assert [one.domain for one in open_mail.backlogs(connection, most=1)] == ["two.example"]
+        assert open_mail.backlogs(connection, Selection(sent_by_domains=frozenset({"x.example"}))) == []
 
     each_database.write_now(work)

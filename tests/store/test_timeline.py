@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailstack.mail.header import subject_hash
 from mailstack.store.timeline import event_row, record_events, trace
 from tests.store.spooled import SECOND, START, put_message
 
@@ -93,5 +94,15 @@ def test_the_newest_come_first_and_are_bounded(each_database):
         for number in range(5):
             put_message(connection, f"M{number}", [f"u{number}@one.example"], at=START + number * SECOND)
         assert [told["message"] for told in trace(connection, "alice@example.org", most=2)] == ["M4", "M3"]
+
+    each_database.write_now(work)
+
+
+def test_a_message_is_found_by_its_subject(each_database):
+    def work(connection):
+        put_message(connection, "M1", ["bob@one.example"], subject_hash=subject_hash("Offer no. 7"))
+        put_message(connection, "M2", ["bob@one.example"], at=START + SECOND)
+        assert [told["message"] for told in trace(connection, "re: offer no. 7")] == ["M1"]
+        assert trace(connection, "Offer") == trace(connection, "") == []
 
     each_database.write_now(work)

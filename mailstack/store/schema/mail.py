@@ -95,6 +95,7 @@ delivery = Table(
         "ix_delivery_open",
         "domain",
         "id",
+        "state",  # so that a long queue is counted in the index alone
         sqlite_where=text("state IN ('waiting', 'held')"),
         postgresql_where=text("state IN ('waiting', 'held')"),
     ),
