@@ -116,14 +116,15 @@ def trouble(what: str, why: object) -> None:
     log_event("trouble", what=what, why=why)
 
 
-def bug(what: str, failure: Failure) -> None:
+def bug(what: str, failure: Failure | Exception) -> None:
     """An exception that should not be: one line, with where it came from; never shown to a client."""
-    frames = failure.value.__traceback__ if failure.value else None
+    error = failure.value if isinstance(failure, Failure) else failure
+    frames = error.__traceback__ if error else None
     where = None
     while frames is not None:
         where = f"{frames.tb_frame.f_code.co_filename.rpartition('mailstack/')[2]}:{frames.tb_lineno}"
         frames = frames.tb_next
-    log_event("bug", what=what, error=repr(failure.value), at=where)
+    log_event("bug", what=what, error=repr(error), at=where)
 
 
 def _at(moment: datetime) -> str:
