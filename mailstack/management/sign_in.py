@@ -75,6 +75,19 @@ def administrator_person(connection: Connection, number: int, name: str, all_dom
     return Person(name, number, None, all_domains, frozenset(names))
 
 
+def person_of(connection: Connection, administrator_id: int | None, account_id: int | None) -> Person | None:
+    """The administrator or the owner of the account of that row, as of now; None when suspended or gone."""
+    if administrator_id is not None:
+        row = connection.execute(select(administrator).where(administrator.c.id == administrator_id)).one_or_none()
+        return administrator_person(connection, row.id, row.name, row.all_domains) if row else None
+    owner = connection.execute(
+        select(account.c.local_part, domain.c.name)
+        .join(domain)
+        .where(account.c.id == account_id, account.c.state == "active")
+    ).one_or_none()
+    return Person(f"{owner.local_part}@{owner.name}", None, account_id) if owner else None
+
+
 def password_matches(hashed: str | None, password: str) -> bool:
     """Whether the password is right; False for None, in the same time. Milliseconds of work: no transaction open."""
     if len(password) > MAX_PASSWORD:
