@@ -20,6 +20,8 @@ from mailstack.management.sign_in import panel_secret
 NOUNS = (
     "home",
     "sign_in",
+    "queue",
+    "trace",
     "administrators",
     "audit",
 )

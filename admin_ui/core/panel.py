@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from flask import current_app
 
 from mailstack.config import Config
+from mailstack.management.queue import DestinationState
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
 
 
 def _sleep_on() -> None:
     """The queue looks by itself within seconds."""
+
+
+def _knows_none(_domain: str) -> DestinationState | None:
+    """A process of its own does not see into the queue."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,8 @@ class Panel:
     config: Config
     wake_queue: Callable[[], None] = _sleep_on
     """Called after an act that lets deliveries go; from any thread."""
+    destination_state: Callable[[str], DestinationState | None] = _knows_none
+    """How the queue deals with a domain now; None = nothing is due for it. From any thread."""
 
 
 def panel() -> Panel:

@@ -68,6 +68,11 @@ def moment(at: datetime) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(at.astimezone(UTC).isoformat(timespec="seconds"), exactly(at))
 
 
+def from_iso(text: str) -> datetime:
+    """A time as `management` tells it in JSON."""
+    return datetime.fromisoformat(text)
+
+
 def number(value: int) -> str:
     """`12,345`."""
     return f"{value:,}"
@@ -75,5 +80,5 @@ def number(value: int) -> str:
 
 def add_filters(app: Flask) -> None:
     """Make them known to templates."""
-    for filter_ in (size, span, when, moment, number):
+    for filter_ in (size, span, when, moment, exactly, from_iso, number):
         app.add_template_filter(filter_)

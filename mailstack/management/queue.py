@@ -6,6 +6,7 @@ administrator sees and moves what their domains send. Neighbours: `store/open_ma
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
 from mailstack.store.open_mail import Backlog, OpenDelivery, Selection
 
-__all__ = ["Act", "Backlog", "Selection", "act", "backlogs", "count", "find", "pages"]
+__all__ = ["Act", "Backlog", "DestinationState", "Selection", "act", "backlogs", "count", "find", "pages"]
 
 
 EVERYTHING = Selection()
@@ -32,6 +33,20 @@ class Act(StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationState:
+    """How the running queue deals with a destination now."""
+
+    running: int
+    """Attempts under way."""
+    allowed: int
+    """How many may be at once, as its answers of late allow."""
+    rests_for: timedelta | None
+    """How long it is left alone after a failure of the whole destination; None = it is not."""
+    why: str
+    """The answer that made it rest, or empty."""
 
 
 def find(

@@ -7,9 +7,11 @@ of an attempt. Neighbours: `runner` claims and starts by it; `policy/pacing` dec
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 
 from mailstack.mail.outcome import Deferred, Outcome
+from mailstack.management.queue import DestinationState
 from mailstack.policy.pacing import Pace
 from mailstack.queue.routes import Route
 from mailstack.store.claims import Unit, Want
@@ -199,6 +201,19 @@ class Destinations:
         self.running -= 1
         if destination.lane:
             self._queue(destination)
+
+    def state(self, key: str, now: float) -> DestinationState | None:
+        """How a destination is dealt with; None when nothing of late was due for it."""
+        destination = self._known.get(key)
+        if destination is None:
+            return None
+        rest = destination.pace.until - now
+        return DestinationState(
+            destination.running,
+            destination.pace.allowed(now),
+            timedelta(seconds=rest) if rest > 0 else None,
+            str(destination.standing.reply) if destination.standing else "",
+        )
 
     def refresh(self, now: float) -> None:
         """About each second: rests that ended let work start, budgets are new, idle destinations are forgotten."""

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from mailstack import maillog
 from mailstack.mail.outcome import Deferred
+from mailstack.management.queue import DestinationState
 from mailstack.policy.retry import RetryPolicy
 from mailstack.queue.attempt import Attempts
 from mailstack.queue.destinations import Destination, Destinations, Work
@@ -142,6 +143,10 @@ class QueueRunner:
     def is_idle(self) -> bool:
         """Whether nothing is claimed, walked or under way."""
         return not self._tasks and not self._claimed
+
+    def destination_state(self, domain: str) -> DestinationState | None:
+        """How mail to a domain is dealt with now; may be asked from any thread, for it only looks."""
+        return self._destinations.state(self._routes.route(domain).key, self._clock.seconds())
 
     # --- finding and claiming ---
 

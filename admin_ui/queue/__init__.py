@@ -1,0 +1,1 @@
+"""What waits or is held: seen, filtered, moved."""
