@@ -22,6 +22,8 @@ NOUNS = (
     "sign_in",
     "queue",
     "trace",
+    "api",
+    "tokens",
     "administrators",
     "audit",
 )

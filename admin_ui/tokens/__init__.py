@@ -1,0 +1,1 @@
+"""Tokens of the HTTP API: made, seen, revoked; and a page of examples."""
