@@ -20,13 +20,17 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from admin_ui.app import create_app
+from admin_ui.core.panel import Panel
 from mailstack import maillog
 from mailstack.config import SERVICES, Config
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.login import Logins
 from mailstack.net.bounds import ConnectionBounds
+from mailstack.net.http import HttpService
 from mailstack.net.listen import Listeners, become, notify_systemd
 from mailstack.net.pop3_server import Pop3ServerFactory
 from mailstack.net.resolver import Resolver
@@ -140,6 +144,7 @@ class Host:
         self._runner = self._make_runner()
         self._smtp: list[SmtpServerFactory] = []
         self._pop3: list[Pop3ServerFactory] = []
+        self._http: HttpService | None = None
         self._chores: list[LoopingCall] = []
 
     def _wake(self) -> None:
@@ -182,6 +187,7 @@ class Host:
         await self._keeper.start()
         self._make_smtp_services()
         self._make_pop3_services()
+        self._make_panel()
         await self._runner.start()
         self._repeat(DAY_SECONDS, self._daily)
         self._repeat(RENEW_LEASES_EACH.total_seconds(), lambda: self._mailboxes.renew_leases(_now()))
@@ -231,6 +237,21 @@ class Host:
             )
             self._pop3.append(factory)
             self._listeners.adopt(self._reactor, name, factory)
+
+    def _make_panel(self) -> None:
+        listen = self._config.listen
+        if not listen.http and not listen.https:
+            return
+        panel = Panel(
+            self._database,
+            self._contents,
+            self._config,
+            wake_queue=lambda: self._reactor.callFromThread(self._wake),
+        )
+        self._http = HttpService(self._reactor, create_app(panel))
+        self._listeners.adopt(self._reactor, "http", self._http.factory)
+        over_tls: Any = TLSMemoryBIOFactory(self._tls, False, self._http.factory)
+        self._listeners.adopt(self._reactor, "https", over_tls)
 
     async def _release_held(self) -> None:
         if not await self._database.read(has_held):
@@ -284,9 +305,11 @@ class Host:
             if chore.running:
                 chore.stop()
         grace: timedelta = self._config.smtp.shutdown_grace
-        ending = [Deferred.fromCoroutine(factory.shutdown()) for factory in self._smtp]
+        ending: list[Deferred[Any]] = [Deferred.fromCoroutine(factory.shutdown()) for factory in self._smtp]
         ending += [Deferred.fromCoroutine(factory.shutdown(grace)) for factory in self._pop3]
         ending.append(Deferred.fromCoroutine(self._runner.stop(grace)))
+        if self._http is not None:
+            ending.append(Deferred.fromCoroutine(self._http.stop()))
         for end in ending:
             await end
         await self._remote.close()

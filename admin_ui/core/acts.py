@@ -66,25 +66,4 @@ def sentence(text: str) -> str:
     return f"{opening}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
-_OPENINGS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "this",
-        "that",
-        "there",
-        "these",
-        "it",
-        "nothing",
-        "no",
-        "not",
-        "other",
-        "your",
-        "you",
-        "give",
-        "take",
-        "in",
-        "over",
-    ]
-)
+_OPENINGS = frozenset(("a", "an", "the", "this", "that", "there", "it", "nothing", "no", "not", "other", "your", "you"))

@@ -12,7 +12,7 @@ import click
 
 from mailstack.cli.host import Host, pass_host
 from mailstack.cli.init import make_host
-from mailstack.cli.serve import serve_config
+from mailstack.cli.serve import panel_url, serve_config
 from mailstack.config import SERVICES, Listen
 from mailstack.config_values import split_host_port, write_host_port
 from mailstack.management import accounts, administrators, domains
@@ -136,7 +136,8 @@ def tell(data: Path, listen: Listen, passwords: dict[str, str]) -> str:
         f"Accounts, the administrator, and their passwords:\n{people}\n"
         f"Send a mail from Alice to Bob:\n\n  {send}\n\n"
         f"Fetch it:\n\n  {fetch}\n\n"
-        f"Look at it: mailstack --config {_quoted(data / CONFIG)} trace {bob}\nStop with Ctrl-C.\n"
+        f"Look at it in a browser, as admin or as one of the accounts:\n\n  {panel_url('localhost', listen)}\n\n"
+        f"Or here: mailstack --config {_quoted(data / CONFIG)} trace {bob}\nStop with Ctrl-C.\n"
     )
 
 

@@ -114,10 +114,10 @@ class HttpService:
         self._pool = _DaemonPool(1, threads, "http")
         self._pool.start()
         self._gate = _Gate(reactor, self._pool, wsgi_app)
-        self.factory = Site(self._gate, requestFactory=_BoundedRequest, timeout=IDLE_SECONDS)
+        self.factory: Any = Site(self._gate, requestFactory=_BoundedRequest, timeout=IDLE_SECONDS)
         self.factory.displayTracebacks = False
         self.factory.noisy = False
-        self.factory.log = _log_nothing  # type: ignore[method-assign,assignment]
+        self.factory.log = _log_nothing
 
     async def stop(self, within: float = STOP_SECONDS) -> bool:
         """Let running requests end, for at most so many seconds; False when some had to be left behind."""
