@@ -114,10 +114,11 @@ class HttpService:
         self._pool = _DaemonPool(1, threads, "http")
         self._pool.start()
         self._gate = _Gate(reactor, self._pool, wsgi_app)
-        self.factory: Any = Site(self._gate, requestFactory=_BoundedRequest, timeout=IDLE_SECONDS)
-        self.factory.displayTracebacks = False
-        self.factory.noisy = False
-        self.factory.log = _log_nothing
+        site: Any = Site(self._gate, requestFactory=_BoundedRequest, timeout=IDLE_SECONDS)
+        site.displayTracebacks = False
+        site.noisy = False
+        site.log = _log_nothing
+        self.factory = site
 
     async def stop(self, within: float = STOP_SECONDS) -> bool:
         """Let running requests end, for at most so many seconds; False when some had to be left behind."""
