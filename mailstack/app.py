@@ -12,13 +12,14 @@ import secrets
 import signal
 import socket
 import string
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import blockingCallFromThread
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -29,6 +30,8 @@ from mailstack import maillog
 from mailstack.config import SERVICES, Config
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.login import Logins
+from mailstack.mail.address import Address
+from mailstack.mail.reply import Reply
 from mailstack.net.bounds import ConnectionBounds
 from mailstack.net.http import HttpService
 from mailstack.net.listen import Listeners, become, notify_systemd
@@ -42,6 +45,7 @@ from mailstack.queue.attempt import Attempts, Ways
 from mailstack.queue.routes import Routes
 from mailstack.queue.runner import Bounds, QueueRunner
 from mailstack.reception.allowances import Allowances
+from mailstack.reception.handover import hand_over
 from mailstack.reception.inbound import Inbound
 from mailstack.reception.intake import Intake
 from mailstack.reception.room import Room
@@ -202,6 +206,7 @@ class Host:
         submission = Submission(
             config, self._keeper, self._intake, room, logins=self._logins, allowances=Allowances(self._database)
         )
+        self._submission = submission
         self._listen_smtp("smtp", inbound, Service.MX)
         self._listen_smtp("submission", submission, Service.SUBMISSION)
         self._listen_smtp("submissions", submission, Service.SUBMISSION, implicit_tls=True)
@@ -247,11 +252,22 @@ class Host:
             self._contents,
             self._config,
             wake_queue=lambda: self._reactor.callFromThread(self._wake),
+            submit=self._submit_from_thread,
+            destination_state=self._runner.destination_state,
         )
         self._http = HttpService(self._reactor, create_app(panel))
         self._listeners.adopt(self._reactor, "http", self._http.factory)
         over_tls: Any = TLSMemoryBIOFactory(self._tls, False, self._http.factory)
         self._listeners.adopt(self._reactor, "https", over_tls)
+
+    def _submit_from_thread(
+        self, account: str, client: str, sender: Address, recipients: Sequence[Address], content: bytes
+    ) -> Reply:
+        def submit() -> Any:
+            return Deferred.fromCoroutine(hand_over(self._submission, account, client, sender, recipients, content))
+
+        answer: Reply = blockingCallFromThread(self._reactor, submit)
+        return answer
 
     async def _release_held(self) -> None:
         if not await self._database.read(has_held):

@@ -38,7 +38,7 @@ def _answer(status: int, value: object = None) -> Response:
 
 
 @blueprint.get("/openapi.json")
-@open_to(Role.EVERYBODY)
+@open_to(Role.PROGRAM)
 def openapi() -> Response:
     """The description of all operations (OpenAPI 3.1); tells nothing of this host."""
     return _answer(200, describe(OPERATIONS, PREFIX))
@@ -47,7 +47,7 @@ def openapi() -> Response:
 def _serve(operation: Operation) -> Callable[..., Response]:
     takes = operation.takes
 
-    @open_to(Role.EVERYBODY)
+    @open_to(Role.PROGRAM)
     def view(**path: str) -> Response:
         _let_in(operation.scope)
         given: dict[str, Any] = dict(path)

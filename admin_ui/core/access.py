@@ -24,6 +24,8 @@ class Role(Enum):
 
     EVERYBODY = auto()
     """No sign-in: the few public pages."""
+    PROGRAM = auto()
+    """Whoever holds a token; the API looks at it by itself, and at no cookie."""
     PERSON = auto()
     """Whoever has signed in."""
     OWNER = auto()
@@ -73,6 +75,11 @@ def is_static(endpoint: str | None) -> bool:
     return endpoint is not None and endpoint.rpartition(".")[2] == "static"
 
 
+def is_for_programs() -> bool:
+    """Whether this request is for the API, whose refusals are JSON; also where it has no such operation."""
+    return request.path.startswith("/api/")
+
+
 def guard(app: Flask) -> None:
     """Check each request of an application; refuse to start when a view is for nobody in particular."""
     for endpoint in app.view_functions:
@@ -82,10 +89,10 @@ def guard(app: Flask) -> None:
 
 def _check() -> ResponseReturnValue | None:
     endpoint = request.endpoint
+    if is_for_programs() or is_static(endpoint):
+        return None
     if endpoint is None:
         return None if _find_person() else redirect(url_for("sign_in.password"))
-    if is_static(endpoint):
-        return None
     role = role_of(current_app, endpoint)
     person = _find_person()
     if role is Role.EVERYBODY:

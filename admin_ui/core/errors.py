@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from admin_ui.core.access import is_for_programs
 from admin_ui.core.acts import sentence
 from mailstack import maillog
 from mailstack.management.actor import Forbidden, Refused
@@ -33,6 +34,8 @@ def add_error_pages(app: Flask) -> None:
 
 
 def _page(code: int, title: str, text: str) -> ResponseReturnValue:
+    if is_for_programs():
+        return {"error": f"{title}: {text}"}, code
     if "person" not in g:
         g.person = None
     return render_template("error.html", title=title, text=text), code

@@ -56,6 +56,20 @@ def test_nobody_is_let_in_without_a_token(call: Call, browser: Browsers) -> None
     assert browser("root").get("/api/v1/domains").status_code == 401  # a cookie speaks for nobody here
 
 
+def test_what_is_not_there_is_said_in_json(call: Call) -> None:
+    for method, path, status in (("GET", "/nothing", 404), ("PUT", "/domains", 405)):
+        answer = call(method, path, token="")
+        assert (answer.status_code, list(answer.json)) == (status, ["error"])
+
+
+def test_no_operation_answers_without_a_token(app: Flask) -> None:
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("api.") and rule.endpoint != "api.openapi":
+            path = app.url_map.bind("localhost").build(rule.endpoint, dict.fromkeys(rule.arguments, "x"))
+            [method] = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+            assert app.test_client().open(path, method=method).status_code == 401, rule
+
+
 def test_a_token_does_what_its_scopes_say(call: Call, panel: Panel) -> None:
     token = make_token(panel, "root", "domains:read")
     assert call("GET", "/domains", token=token).status_code == 200
