@@ -31,6 +31,7 @@ from mailstack.config import SERVICES, Config
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.login import Logins
 from mailstack.mail.address import Address
+from mailstack.mail.envelope import Recipient
 from mailstack.mail.reply import Reply
 from mailstack.net.bounds import ConnectionBounds
 from mailstack.net.http import HttpService
@@ -41,6 +42,7 @@ from mailstack.net.smtp_server import SmtpServerFactory
 from mailstack.net.tls import ServerTls, server_options
 from mailstack.policy.limits import Rule
 from mailstack.policy.retry import RetryPolicy
+from mailstack.policy.vacation import AGAIN_AFTER
 from mailstack.queue.attempt import Attempts, Ways
 from mailstack.queue.routes import Routes
 from mailstack.queue.runner import Bounds, QueueRunner
@@ -51,8 +53,10 @@ from mailstack.reception.intake import Intake
 from mailstack.reception.room import Room
 from mailstack.reception.sender_domains import SenderDomains
 from mailstack.reception.submission import Submission
+from mailstack.reception.vacation import VacationReplies
 from mailstack.retrieval import Retrieval
 from mailstack.smtp.questions import Reception, Service
+from mailstack.store.absences import forget_answers
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import DirectoryKeeper
@@ -143,7 +147,21 @@ class Host:
             shared=not self._database.is_sqlite,
         )
         self._intake = Intake(
-            self._database, self._keeper, self._contents, wake=self._wake, random_bits=_chance.getrandbits
+            self._database,
+            self._keeper,
+            self._contents,
+            wake=self._wake,
+            arrived=self._arrived,
+            random_bits=_chance.getrandbits,
+        )
+        self._vacation_replies = VacationReplies(
+            self._database,
+            self._keeper,
+            self._contents,
+            accept=self._intake.accept_report,
+            hostname=config.hostname,
+            now=_now,
+            token=_token,
         )
         self._runner = self._make_runner()
         self._smtp: list[SmtpServerFactory] = []
@@ -153,6 +171,9 @@ class Host:
 
     def _wake(self) -> None:
         self._runner.wake()
+
+    def _arrived(self, queue_id: str, sender: Address, recipients: Sequence[Recipient]) -> None:
+        self._vacation_replies.consider(queue_id, sender, recipients)
 
     def _make_runner(self) -> QueueRunner:
         config, queue = self._config, self._config.queue
@@ -285,11 +306,13 @@ class Host:
         return directory.rules_of(account) if account else ()
 
     async def _daily(self) -> None:
-        """What is swept: files no row names, mail past its EXPIRE, counts no window reaches."""
+        """What is swept: files no row names, mail past its EXPIRE, counts no window reaches, who was answered."""
         await self._contents.sweep_orphans(self._database)
         await self._mailboxes.expire(_now(), self._config.pop3.expire)
         second = int(_now().timestamp())
         await self._database.write(lambda connection: forget_usage(connection, second))
+        answered = micros(_now() - AGAIN_AFTER)
+        await self._database.write(lambda connection: forget_answers(connection, answered))
 
     def _repeat(self, seconds: float, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async def run() -> None:

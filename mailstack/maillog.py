@@ -91,6 +91,11 @@ def bounced(queue_id: str, report_id: str, to: str) -> None:
     log_event("bounced", id=queue_id, report=report_id, to=to)
 
 
+def answered(queue_id: str, answer_id: str, account: str, to: str) -> None:
+    """The vacation reply of an account to the sender of `queue_id` was accepted as `answer_id`."""
+    log_event("answered", id=queue_id, answer=answer_id, account=account, to=to)
+
+
 def double_bounce(queue_id: str, recipient: str, reply: object) -> None:
     """A report could not be delivered; it is dropped, for a report is never answered with another."""
     log_event("double-bounce", id=queue_id, recipient=recipient, reply=reply)

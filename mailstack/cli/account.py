@@ -1,10 +1,11 @@
-"""`mailstack account`: a face on `management/accounts` and `management/removal`."""
+"""`mailstack account`: a face on `management/accounts` and `management/removal`; more in `account_services`."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
+from mailstack.cli import account_services
 from mailstack.cli.host import (
     Host,
     all_pages,
@@ -160,6 +161,11 @@ def remove(host: Host, address: str, dry_run: bool) -> None:
         click.echo(f"the alias {alias}, which had no other target, {verb} too")
     for alias in gone.aliases_kept:
         click.echo(f"the alias {alias} {'would lose' if dry_run else 'has lost'} this target and keeps the others")
+
+
+command.add_command(account_services.app_password)
+command.add_command(account_services.forward)
+command.add_command(account_services.vacation)
 
 
 def _all(host: Host, domain_name: str | None, search: str) -> Iterator[AccountView]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, selec
 from mailstack.mail.address import Address
 from mailstack.mail.domain import domain_for_people
 from mailstack.management import domains
-from mailstack.management.actor import Actor, Refused, record, require_domain
+from mailstack.management.actor import Actor, Refused, record, require_account
 from mailstack.management.acts import PAGE, contains, now_micros, read_address, read_domain, taken_means
 from mailstack.store.directory import bump_version
 from mailstack.store.passwords import PasswordHashes
@@ -89,9 +89,9 @@ def set_quota(connection: Connection, actor: Actor, address: str, quota_octets: 
 
 
 def get(connection: Connection, actor: Actor, address: str) -> AccountView:
-    """One account; `Refused` when it is not there."""
+    """One account, for its owner too; `Refused` when it is not there."""
     wanted = read_address(address)
-    require_domain(actor, wanted.domain)
+    require_account(actor, wanted)
     row = connection.execute(
         _query().where(domain.c.name == wanted.domain, account.c.local_part == wanted.local.lower())
     ).first()
@@ -129,10 +129,17 @@ def lock(connection: Connection, actor: Actor, address: str) -> tuple[int, str]:
     return number_of(connection, actor, address)
 
 
+def lock_own(connection: Connection, actor: Actor, address: str) -> tuple[int, str]:
+    """`lock` for acts that the account's owner may do as well: on it alone, not on its domain."""
+    number, key = number_of(connection, actor, address)
+    connection.execute(select(account.c.id).where(account.c.id == number).with_for_update())
+    return number, key
+
+
 def number_of(connection: Connection, actor: Actor, address: str) -> tuple[int, str]:
-    """The number and key of an account; `Refused` when it is not there."""
+    """The number and key of an account, for its owner too; `Refused` when it is not there."""
     wanted = read_address(address)
-    require_domain(actor, wanted.domain)
+    require_account(actor, wanted)
     is_it = (domain.c.name == wanted.domain) & (account.c.local_part == wanted.local.lower())
     number = connection.scalar(select(account.c.id).select_from(account.join(domain)).where(is_it))
     if number is None:

@@ -64,6 +64,7 @@ class Intake:
         keeper: the directory.
         contents: where content is staged.
         wake: called when the queue has new work.
+        arrived: called after the commit of a message with its queue ID, reverse-path and recipients.
         random_bits: gives that many random bits.
     """
 
@@ -74,12 +75,14 @@ class Intake:
         contents: ContentStore,
         *,
         wake: Callable[[], None],
+        arrived: Callable[[str, Address, Sequence[Recipient]], None],
         random_bits: Callable[[int], int],
     ) -> None:
         self._database = database
         self._keeper = keeper
         self._contents = contents
         self._wake = wake
+        self._arrived = arrived
         self._random_bits = random_bits
 
     def new_queue_id(self) -> str:
@@ -143,6 +146,7 @@ class Intake:
             maillog.held(letter.queue_id, recipient, verdict.held_by)
         if any(addressed.remote for addressed in going):
             self._wake()
+        self._arrived(letter.queue_id, letter.envelope.reverse_path, letter.envelope.recipients[: len(going)])
 
     async def accept_report(self, envelope: Envelope, content: bytes) -> str:
         """Take in a report of ours (a bounce, a delay notice); gives its queue ID.
@@ -181,6 +185,7 @@ class Intake:
         await self._database.write(lambda connection: expand_from_queue(connection, queue_id, local, remote, now))
         if remote:
             self._wake()
+        self._arrived(queue_id, sender, recipients)
         return outcomes
 
 

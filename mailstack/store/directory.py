@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 from twisted.internet.defer import Deferred, DeferredLock
@@ -24,6 +25,7 @@ from mailstack.store.database import Database
 POLL_SECONDS = 0.5
 """A change beside a running server takes effect within a second."""
 POSTMASTER = "postmaster"
+FOR_EVER = 2**62
 
 _log = Logger()
 
@@ -63,6 +65,11 @@ class Account:
     domain: Domain
     state: AccountState
     quota_octets: int | None
+    forwards: tuple[Address, ...] = ()
+    keeps_copy: bool = True
+    """Of what the forwards send on; without forwards all mail is kept."""
+    away: tuple[int, int] | None = None
+    """From when to when a vacation reply is sent, in microseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class Resolution:
 
     accounts: tuple[Account, ...]
     remote: tuple[Address, ...]
+    passed: tuple[Account, ...] = ()
+    """Accounts on the way whose mail is forwarded without a copy for them."""
 
 
 class Directory:
@@ -103,6 +112,7 @@ class Directory:
         self._accounts = {account.address.key: account for account in accounts}
         self._accounts_by_id = {account.id: account for account in self._accounts.values()}
         self._aliases = aliases or {}
+        self._has_away = any(account.away for account in self._accounts.values())
         self._oldest = _oldest_accounts(self._accounts.values())
         self._home = _home_domain(hostname, self._domains)
 
@@ -115,6 +125,11 @@ class Directory:
     def aliases(self) -> Mapping[str, tuple[Address, ...]]:
         """The targets of each alias, by its `Address.key`."""
         return self._aliases
+
+    @property
+    def has_away(self) -> bool:
+        """Whether any account has a vacation reply, now or later: if not, nobody need be looked up."""
+        return self._has_away
 
     def domain(self, name: str) -> Domain | None:
         """The domain of that name (A-label form), when it is ours."""
@@ -140,7 +155,8 @@ class Directory:
 
         In a local domain, in this order: an account, an alias, the same without `+tag`, the catch-all. A postmaster
         that none of these has is the oldest account of the domain, for postmaster is never refused (RFC 5321 section
-        4.5.1), also without a domain. Aliases lead on to any depth; a target of ours that nobody has is left out.
+        4.5.1), also without a domain. Aliases lead on to any depth, and so do the forwards of an active account; a
+        target of ours that nobody has is left out. Where forwards without a copy lead nowhere, the copies are kept.
 
         An address of a relay domain, or of a domain that is not ours, leads to itself: whether it may be relayed to is
         not asked here, so ask `domain` first.
@@ -149,11 +165,15 @@ class Directory:
             if address.local.lower() != POSTMASTER or self._home is None:
                 return None
             address = Address(POSTMASTER, self._home)
+        return self._walk(address, follow_forwards=True) or self._fallback(address)
+
+    def _walk(self, start: Address, *, follow_forwards: bool) -> Resolution | None:
         accounts: dict[int, Account] = {}
+        passed: dict[int, Account] = {}
         remote: dict[str, Address] = {}
         # Each name is followed once: loops end, and the work is bounded by the directory's own size.
         seen: set[str] = set()
-        waiting = [address]
+        waiting = [start]
         while waiting:
             target = waiting.pop()
             key = target.key
@@ -165,24 +185,38 @@ class Directory:
                 remote.setdefault(key, target)
                 continue
             found = self._look_up(target)
-            if isinstance(found, Account):
-                accounts[found.id] = found
-            else:
+            if not isinstance(found, Account):
                 waiting.extend(reversed(found))
+            elif follow_forwards and found.forwards and found.state is AccountState.ACTIVE:
+                (accounts if found.keeps_copy else passed)[found.id] = found
+                waiting.extend(reversed(found.forwards))
+            else:
+                accounts[found.id] = found
         if not accounts and not remote:
-            return self._fallback(address)
-        return Resolution(tuple(accounts.values()), tuple(remote.values()))
+            accounts, passed = passed, {}
+        if not accounts and not remote:
+            return None
+        return Resolution(tuple(accounts.values()), tuple(remote.values()), tuple(passed.values()))
+
+    def is_own(self, account: Account, address: Address) -> bool:
+        """Whether an address is the account's alone: its own, with a tag too, or an alias of nobody else."""
+        domain = self._domains.get(address.domain)
+        if domain is None or domain.kind is not DomainKind.LOCAL:
+            return False
+        found = self._walk(address, follow_forwards=False)
+        return found is not None and not found.remote and [one.id for one in found.accounts] == [account.id]
 
     def may_send_as(self, account: Account, address: Address) -> bool:
-        """Whether mail to that address would reach the account: then it may send from it.
+        """Whether that address is the account's, alone or with others: then it may send from it.
 
-        That is its own address, also with a tag, an alias that leads to it, and what its catch-all catches.
+        That is its own address, also with a tag, an alias that leads to it, and what its catch-all catches. Forwards
+        give no right to anybody.
         """
         domain = self._domains.get(address.domain)
         if domain is None or domain.kind is not DomainKind.LOCAL:
             return False
-        resolution = self.resolve(address)
-        return resolution is not None and any(found.id == account.id for found in resolution.accounts)
+        found = self._walk(address, follow_forwards=False) or self._fallback(address)
+        return found is not None and any(one.id == account.id for one in found.accounts)
 
     def _look_up(self, address: Address) -> Account | tuple[Address, ...]:
         """One step in a local domain: the account, or the targets of the alias or catch-all (none: nobody has it)."""
@@ -267,13 +301,41 @@ def _load_domains(connection: Connection) -> list[Domain]:
 def _load_accounts(connection: Connection, domains: Mapping[int, Domain]) -> list[Account]:
     table = schema.account.c
     rows = connection.execute(
-        select(table.id, table.local_part, table.domain_id, table.state, table.quota_octets).order_by(table.id)
+        select(table.id, table.local_part, table.domain_id, table.state, table.quota_octets, table.keeps_copy).order_by(
+            table.id
+        )
     )
     states = {state.value: state for state in AccountState}
+    forwards = _load_forwards(connection)
+    away = _load_away(connection)
     return [
-        Account(id_, Address(local_part, domains[domain_id].name), domains[domain_id], states[state], quota_octets)
-        for id_, local_part, domain_id, state, quota_octets in rows
+        Account(
+            id_,
+            Address(local_part, domains[domain_id].name),
+            domains[domain_id],
+            states[state],
+            quota_octets,
+            forwards.get(id_, ()),
+            keeps_copy,
+            away.get(id_),
+        )
+        for id_, local_part, domain_id, state, quota_octets, keeps_copy in rows
     ]
+
+
+def _load_forwards(connection: Connection) -> dict[int, tuple[Address, ...]]:
+    table = schema.forward.c
+    rows = connection.execute(select(table.account_id, table.address).order_by(table.account_id, table.address))
+    return _by_owner(rows, "a forward")
+
+
+def _load_away(connection: Connection) -> dict[int, tuple[int, int]]:
+    table = schema.vacation.c
+    rows = connection.execute(select(table.account_id, table.starts_at, table.ends_at))
+    return {
+        account_id: (0 if starts_at is None else starts_at, FOR_EVER if ends_at is None else ends_at)
+        for account_id, starts_at, ends_at in rows
+    }
 
 
 def _load_aliases(connection: Connection, domains: Mapping[int, Domain]) -> dict[str, tuple[Address, ...]]:
@@ -283,15 +345,21 @@ def _load_aliases(connection: Connection, domains: Mapping[int, Domain]) -> dict
         .join_from(alias, target)
         .order_by(alias.c.id, target.c.address)
     )
-    aliases: dict[str, list[Address]] = {}
-    for local_part, domain_id, text in rows:
+    named = ((f"{local_part}@{domains[domain_id].name}", text) for local_part, domain_id, text in rows)
+    return _by_owner(named, "an alias target")
+
+
+def _by_owner(rows: Iterable[Any], what: str) -> dict[Any, tuple[Address, ...]]:
+    """The addresses of rows `owner, address`, by owner."""
+    found: dict[Any, list[Address]] = {}
+    for owner, text in rows:
         try:
             address = parse_address(text)
-        except AddressError as error:  # nothing that management writes; the other targets must not suffer
-            _log.error("an alias target in the database is no address: {why}", why=str(error))
+        except AddressError as error:  # nothing that management writes; the others must not suffer
+            _log.error("{what} in the database is no address: {why}", what=what, why=str(error))
             continue
-        aliases.setdefault(f"{local_part}@{domains[domain_id].name}", []).append(address)
-    return {key: tuple(targets) for key, targets in aliases.items()}
+        found.setdefault(owner, []).append(address)
+    return {owner: tuple(addresses) for owner, addresses in found.items()}
 
 
 def _load_rules(connection: Connection) -> list[Rule]:

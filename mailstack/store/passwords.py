@@ -1,10 +1,11 @@
 """Passwords: argon2id hashes and SCRAM verifiers, made and checked off the reactor's thread.
 
-A wrong password, an unknown account and an account without a password take the same time. A password that was right is
+A wrong password, an unknown account and an account without a password take the same time: one argon2. App passwords
+add nothing to it: they are random and long, so a salted SHA-512 keeps them as safely. A password that was right is
 remembered for minutes under a key of this process, so that a client that polls each minute costs no argon2; it is
 forgotten the moment the credential changes. Passwords are prepared by SASLprep (RFC 4013), as SCRAM wants it, so that
-every mechanism takes the same ones. Neighbours: `login` asks here; `management/` stores what `hash_password` gives;
-`wire/scram` makes verifiers.
+every mechanism takes the same ones. Neighbours: `login` asks here; `management/` stores what `hash_password` and
+`hash_app_password` give; `wire/scram` makes verifiers.
 """
 
 import hmac
@@ -12,18 +13,18 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from passlib.context import CryptContext
-from passlib.hash import argon2
-from sqlalchemy import Connection, select
+from passlib.hash import argon2, ldap_salted_sha512
+from sqlalchemy import Connection, Row, select, update
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from mailstack.store.database import Database
+from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.schema import credential
 from mailstack.wire.scram import ScramError, ScramVerifier, make_verifier, prepare
 
@@ -31,6 +32,9 @@ ARGON2_MEMORY_KIB = 19 * 1024
 ARGON2_PASSES = 2
 ARGON2_LANES = 1
 """OWASP's first choice of argon2id: 20 ms and 19 MiB a check."""
+MAX_MEMORY_KIB = 128 * 1024
+MAX_PASSES = 8
+"""Bounds of hashes made elsewhere: they are verified once and then made anew with our costs."""
 MAX_PASSWORD_OCTETS = 1024
 THREADS = 2
 REMEMBER_SECONDS = 600
@@ -39,12 +43,13 @@ SALT_OCTETS = 16
 
 argon2.set_backend()  # now: two threads that are the first to hash would race for it
 _context = CryptContext(
-    schemes=["argon2"],
+    schemes=["argon2", "ldap_salted_sha512"],
     argon2__type="ID",
     argon2__memory_cost=ARGON2_MEMORY_KIB,
     argon2__time_cost=ARGON2_PASSES,
     argon2__parallelism=ARGON2_LANES,
 )
+_app_passwords = ldap_salted_sha512.using(salt_size=SALT_OCTETS)
 _log = Logger()
 T = TypeVar("T")
 
@@ -75,6 +80,20 @@ def hash_password(password: str) -> PasswordHashes:
         raise PasswordError("the password has control characters, which many clients cannot send")
     prepared = prepare(password)
     return PasswordHashes(_context.hash(prepared), str(make_verifier(password, os.urandom(SALT_OCTETS))))
+
+
+def hash_app_password(password: str) -> str:
+    """The hash of a password that we made ourselves, with 100 bits of chance or more; microseconds."""
+    return str(_app_passwords.hash(prepare(password)))
+
+
+def is_argon2(stored_hash: str) -> bool:
+    """Whether a hash made elsewhere is of the kind that we verify, at a cost that a log-in may have."""
+    try:
+        parsed = argon2.from_string(stored_hash)
+    except (ValueError, TypeError):
+        return False
+    return bool(parsed.memory_cost <= MAX_MEMORY_KIB and parsed.rounds <= MAX_PASSES)
 
 
 def verify_hash(password: str, stored_hash: str) -> bool:
@@ -110,15 +129,28 @@ class Passwords:
         Raises:
             StoreTrouble: the credentials cannot be read now.
         """
-        hashes = await self._database.read(lambda connection: _hashes(connection, account_id))
+        kept = await self._database.read(lambda connection: _credentials(connection, account_id))
         key = self._key(account_id, password)
-        if self._remembers(key, hashes):
+        if self._remembers(key, [row.hash for row in kept]):
             return True
-        right = await self._in_thread(lambda: _find_right(password, hashes or [self._nobody]))
-        if right is None or not hashes:
+        right = await self._in_thread(lambda: _find_right(password, kept, self._nobody))
+        if right is None:
             return False
-        self._remember(key, right)
+        self._remember(key, right.hash)
+        if right.kind == "password" and (right.scram is None or _context.needs_update(right.hash)):
+            await self._renew(right, password)
         return True
+
+    async def _renew(self, right: Row[Any], password: str) -> None:
+        """Hash a password anew that came with a hash made elsewhere, now that it is known: SCRAM works from here on."""
+        try:
+            made = await self.hash(password)
+            renewed = update(credential).where(credential.c.id == right.id, credential.c.hash == right.hash)
+            await self._database.write(
+                lambda connection: connection.execute(renewed.values(hash=made.hash, scram=made.scram)).close()
+            )
+        except (PasswordError, StoreTrouble) as error:  # the old one goes on to work
+            _log.warn("an imported password hash could not be made anew: {why}", why=str(error))
 
     async def verifier(self, account_id: int | None) -> ScramVerifier | None:
         """The SCRAM verifier of the account's password, when it has one.
@@ -174,14 +206,22 @@ class Passwords:
         return deferred
 
 
-def _find_right(password: str, hashes: Sequence[str]) -> str | None:
-    return next((stored for stored in hashes if verify_hash(password, stored)), None)
+def _find_right(password: str, kept: Sequence[Row[Any]], nobody: str) -> Row[Any] | None:
+    """The credential that the password is of. A wrong one costs one argon2, however many app passwords there are."""
+    quick = [row for row in kept if _app_passwords.identify(row.hash)]
+    for row in quick:
+        if verify_hash(password, row.hash):
+            return row
+    slow = [row for row in kept if row not in quick]
+    if not slow:
+        verify_hash(password, nobody)
+    return next((row for row in slow if verify_hash(password, row.hash)), None)
 
 
-def _hashes(connection: Connection, account_id: int | None) -> list[str]:
+def _credentials(connection: Connection, account_id: int | None) -> Sequence[Row[Any]]:
     # None is asked for too: no row has it, and the trip takes its time.
-    rows = select(credential.c.hash).where(credential.c.account_id == (account_id or 0)).order_by(credential.c.id)
-    return list(connection.scalars(rows))
+    rows = select(credential).where(credential.c.account_id == (account_id or 0)).order_by(credential.c.id)
+    return connection.execute(rows).all()
 
 
 def _scram(connection: Connection, account_id: int | None) -> str | None:

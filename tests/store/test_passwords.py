@@ -4,13 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
+from passlib.hash import argon2
 from sqlalchemy import delete, update
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
 
 from mailstack.store import passwords as module
 from mailstack.store.database import Database
-from mailstack.store.passwords import PasswordError, Passwords, hash_password, verify_hash
+from mailstack.store.passwords import (
+    PasswordError,
+    Passwords,
+    hash_app_password,
+    hash_password,
+    is_argon2,
+    verify_hash,
+)
 from mailstack.store.schema import credential
 from mailstack.wire.scram import ScramVerifier, make_verifier
 from tests.store.rows import add_account, add_credential, add_domain
@@ -152,3 +160,60 @@ async def test_hashing_in_a_thread(passwords: Passwords) -> None:
     assert verify_hash("secret", hashes.hash)
     with pytest.raises(PasswordError):
         await passwords.hash("")
+
+
+def add_app_password(database: Database, account_id: int, password: str) -> None:
+    hashed = hash_app_password(password)
+    database.write_now(lambda c: add_credential(c, account_id, hashed, kind="app", name=password[:5]))
+
+
+@pytest_twisted.ensureDeferred
+async def test_app_passwords_cost_a_wrong_one_nothing(
+    each_database: Database, passwords: Passwords, checks: list[str]
+) -> None:
+    account_id = account_with(each_database, "first")
+    for password in ("abcde-fghij", "klmno-pqrst"):
+        add_app_password(each_database, account_id, password)
+    assert await passwords.verify(account_id, "klmno-pqrst")
+    assert await passwords.verify(account_id, "first")
+    checks.clear()
+    assert not await passwords.verify(account_id, "wrong")
+    assert len([stored for stored in checks if stored.startswith("$argon2id")]) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_with_app_passwords_only_takes_its_time(
+    each_database: Database, passwords: Passwords, checks: list[str]
+) -> None:
+    account_id = account_with(each_database, "first")
+    await each_database.write(lambda c: c.execute(delete(credential)))
+    add_app_password(each_database, account_id, "abcde-fghij")
+    assert not await passwords.verify(account_id, "wrong")
+    assert len([stored for stored in checks if stored.startswith("$argon2id")]) == 1
+    assert await passwords.verify(account_id, "abcde-fghij")
+    await each_database.write(lambda c: c.execute(delete(credential)))
+    assert not await passwords.verify(account_id, "abcde-fghij"), "remembered although it was revoked"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_hash_made_elsewhere_is_made_anew_at_the_first_log_in(
+    each_database: Database, passwords: Passwords
+) -> None:
+    account_id = account_with(each_database, "first")
+    foreign = argon2.using(type="ID", memory_cost=64, time_cost=1).hash("imported")
+    assert is_argon2(foreign)
+    await each_database.write(lambda c: c.execute(update(credential).values(hash=foreign, scram=None)))
+    assert not await passwords.verify(account_id, "wrong")
+    assert await passwords.verifier(account_id) is None
+    assert await passwords.verify(account_id, "imported")
+    verifier = await passwords.verifier(account_id)
+    assert verifier is not None
+    assert make_verifier("imported", verifier.salt, verifier.iterations) == verifier
+    assert await passwords.verify(account_id, "imported")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plain", "$argon2id$v=19$m=9999999,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA", "$6$salt$hash"]
+)
+def test_hashes_that_no_log_in_may_cost(text: str) -> None:
+    assert not is_argon2(text)
