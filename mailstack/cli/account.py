@@ -1,7 +1,8 @@
 """`mailstack account`: a face on `management/accounts` and `management/removal`; more in `account_services`."""
 
+import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -19,7 +20,7 @@ from mailstack.cli.host import (
     print_table,
 )
 from mailstack.config_values import parse_size, write_size
-from mailstack.management import accounts, removal
+from mailstack.management import account_import, accounts, removal
 from mailstack.management.accounts import AccountView
 from mailstack.management.acts import make_hashes
 
@@ -79,6 +80,42 @@ def list_(host: Host, domain_name: str | None, search: str, as_json: bool) -> No
         for view in views
     ]
     print_table(("ACCOUNT", "STATE", "MESSAGES", "USED", "QUOTA"), rows, "there is no such account")
+
+
+@command.command("import")
+@click.argument("file", type=click.File(encoding="utf-8-sig"))
+@click.option("--dry-run", is_flag=True, help="Only say what would be done and what cannot.")
+@pass_host
+def import_(host: Host, file: TextIO, dry_run: bool) -> None:
+    """Make an account of each line of a CSV FILE: address, password, quota. `-` is standard input.
+
+    A first line may name the columns, in any order: address, password or hash (argon2), quota.
+
+    \b
+    mailstack account import people.csv --dry-run
+    """
+    wishes = account_import.read_wishes(_text_of(file))
+    if dry_run:
+        results = iter(host.read(account_import.try_out, wishes))
+    else:
+        results = account_import.carry_out(host.database, host.actor, wishes)
+    made = 0
+    for result in results:
+        made += not result.trouble
+        if result.trouble:
+            click.echo(f"line {result.line}: {result.address}: {result.trouble}", err=True)
+        elif sys.stderr.isatty():
+            click.echo(f"\r{made} accounts", nl=False, err=True)
+    click.echo(f"{made} of {len(wishes)} accounts {'would be made' if dry_run else 'are made'}")
+    if made < len(wishes):
+        raise click.exceptions.Exit(1)
+
+
+def _text_of(file: TextIO) -> str:
+    try:
+        return file.read()
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file.name} is not in UTF-8; save it so, then try again") from None
 
 
 @command.command()
@@ -161,6 +198,8 @@ def remove(host: Host, address: str, dry_run: bool) -> None:
         click.echo(f"the alias {alias}, which had no other target, {verb} too")
     for alias in gone.aliases_kept:
         click.echo(f"the alias {alias} {'would lose' if dry_run else 'has lost'} this target and keeps the others")
+    for account in gone.forwards:
+        click.echo(f"{account} {'would forward' if dry_run else 'forwards'} here no more")
 
 
 command.add_command(account_services.app_password)

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from mailstack.cli.host import Host, json_option, pass_host, print_facts, print_json, print_table
-from mailstack.management import domains
+from mailstack.config_values import write_size
+from mailstack.management import domains, removal
 from mailstack.management.domains import DomainTerms, DomainView
 
 
@@ -74,11 +75,63 @@ def show(host: Host, name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
+@click.option("--kind", type=click.Choice(["local", "relay"]), help="See `domain add --help`.")
+@click.option("--next-hop", metavar="HOST[:PORT]", help="Where mail of a relay domain goes; `none` takes it away.")
+@click.option("--expire-days", metavar="DAYS", help="POP3 EXPIRE; `none` for the config's.")
+@click.option("--login-delay", metavar="SECONDS", help="POP3 LOGIN-DELAY; `none` for the config's.")
 @pass_host
-def remove(host: Host, name: str) -> None:
-    """Let a domain go; it must have no accounts and aliases any more."""
-    host.write(domains.remove, name)
+def change(
+    host: Host, name: str, kind: str | None, next_hop: str | None, expire_days: str | None, login_delay: str | None
+) -> None:
+    """Change what is named of a domain; the rest stays.
+
+    \b
+    mailstack domain change example.org --expire-days 30
+    """
+    view = host.read(domains.get, name)
+    terms = DomainTerms(
+        kind or view.kind,
+        view.next_hop if next_hop is None else _or_none(next_hop),
+        view.expire_days if expire_days is None else _number(expire_days),
+        view.login_delay_seconds if login_delay is None else _number(login_delay),
+    )
+    view = host.write(domains.change, name, terms)
+    click.echo(f"{view.for_people} is changed")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--with-accounts", is_flag=True, help="Remove its accounts with all their mail, and its aliases, too.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go with it.")
+@pass_host
+def remove(host: Host, name: str, with_accounts: bool, dry_run: bool) -> None:
+    """Let a domain go; with accounts and aliases in it only when that is said.
+
+    \b
+    mailstack domain remove example.org --dry-run              says what would go
+    """
+    if dry_run:
+        gone = host.read(removal.preview_domain, name)
+        mail = f"{gone.messages} messages ({write_size(gone.octets)})"
+        click.echo(f"{name} would go, with {gone.accounts} accounts, {mail}, {gone.aliases} aliases")
+        return
+    if with_accounts:
+        removal.remove_domain(host.database, host.actor, name, host.contents)
+    else:
+        host.write(domains.remove, name)
     click.echo(f"{name} is no longer a domain of this host")
+
+
+def _or_none(text: str) -> str | None:
+    return None if text in ("none", "") else text
+
+
+def _number(text: str) -> int | None:
+    if _or_none(text) is None:
+        return None
+    if not (text.isdecimal() and text.isascii()):
+        raise click.BadParameter(f"{text} is no number; give a number, or `none`")
+    return int(text)
 
 
 def _told(view: DomainView) -> dict[str, Any]:

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, tuple_, update
 
 from mailstack.mail.address import Address
 from mailstack.mail.domain import domain_for_people
 from mailstack.management import domains
 from mailstack.management.actor import Actor, Refused, record, require_account
-from mailstack.management.acts import PAGE, contains, now_micros, read_address, read_domain, taken_means
+from mailstack.management.acts import PAGE, now_micros, read_address, read_domain, taken_means
+from mailstack.management.domains import address_contains
 from mailstack.store.directory import bump_version
 from mailstack.store.passwords import PasswordHashes
-from mailstack.store.schema import account, alias, credential, domain, from_micros, mailbox
+from mailstack.store.schema import account, alias, credential, domain, from_micros, mailbox, panel_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,34 @@ def add(
     return get(connection, actor, address)
 
 
+def check_new(connection: Connection, actor: Actor, address: str, quota_octets: int | None = None) -> str:
+    """The key of an account that `add` would make; `Refused` as there, with nothing changed."""
+    wanted = read_address(address)
+    domain_id, _ = domains.number_of(connection, actor, wanted.domain, local=True)
+    check_free(connection, domain_id, wanted)
+    _check_quota(quota_octets)
+    return wanted.key
+
+
 def change_password(connection: Connection, actor: Actor, address: str, secret: PasswordHashes) -> None:
-    """Give an account a new password; `Refused` when there is no such account."""
+    """Give an account a new password and end its panel sessions; `Refused` when there is no such account."""
     number, key = lock(connection, actor, address)
+    replace_password(connection, actor, number, key, secret)
+
+
+def replace_password(
+    connection: Connection,
+    actor: Actor,
+    number: int,
+    key: str,
+    secret: PasswordHashes,
+    *,
+    session_kept: int | None = None,
+) -> None:
+    """Set the password of a locked account, and end its panel sessions but the one that asks for it."""
     _set_credential(connection, number, secret, now_micros())
+    is_other = panel_session.c.id != (session_kept or 0)
+    connection.execute(delete(panel_session).where(panel_session.c.account_id == number, is_other))
     record(connection, actor, "account.passwd", key)
     bump_version(connection)
 
@@ -193,21 +218,8 @@ def _narrow(query: Select[Any], actor: Actor, domain_name: str | None, search: s
     if domain_name:
         query = query.where(domain.c.name == read_domain(domain_name))
     if search:
-        local, at, name = search.rpartition("@")
-        text = account.c.local_part + "@" + domain.c.name
-        query = query.where(
-            contains(text, search)
-            if not at
-            else or_(contains(text, search), contains(text, f"{local}@{_a_label(name)}"))
-        )
+        query = query.where(address_contains(account.c.local_part, search))
     return query
-
-
-def _a_label(name: str) -> str:
-    try:
-        return read_domain(name)
-    except Refused:
-        return name
 
 
 def _view(row: Row[Any]) -> AccountView:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from mailstack.mail.address import Address, AddressError, parse_address
 from mailstack.mail.domain import DomainError, domain_for_people, parse_domain
 from mailstack.management.actor import Refused
-from mailstack.store.passwords import PasswordError, PasswordHashes, hash_password
+from mailstack.store.passwords import PasswordError, PasswordHashes, check_password, hash_password
 from mailstack.store.schema import micros
 
 PAGE = 50
@@ -25,8 +25,8 @@ def now_micros() -> int:
     return micros(datetime.now(UTC))
 
 
-def make_hashes(password: str) -> PasswordHashes:
-    """Check and hash a new password. Slow on purpose: not in the reactor's thread, not inside a transaction.
+def check_new_password(password: str) -> None:
+    """See that a new password is one.
 
     Raises:
         Refused: it is too short, too long, or cannot be typed in a mail client.
@@ -34,9 +34,19 @@ def make_hashes(password: str) -> PasswordHashes:
     if len(password) < MIN_PASSWORD:
         raise Refused(f"the password has {len(password)} characters; choose one of {MIN_PASSWORD} or more")
     try:
-        return hash_password(password)
+        check_password(password)
     except PasswordError as error:
         raise Refused(f"{error}; choose another") from None
+
+
+def make_hashes(password: str) -> PasswordHashes:
+    """Check and hash a new password. Slow on purpose: not in the reactor's thread, not inside a transaction.
+
+    Raises:
+        Refused: as `check_new_password`.
+    """
+    check_new_password(password)
+    return hash_password(password)
 
 
 @contextmanager
@@ -75,7 +85,10 @@ def for_people(key: str) -> str:
     return f"{local}@{domain_for_people(domain)}"
 
 
-def contains(column: ColumnElement[str], search: str) -> ColumnElement[bool]:
-    """The condition that a text column contains what somebody searches for, in any case."""
+def contains(
+    column: ColumnElement[str], search: str, *, from_start: bool = False, to_end: bool = False
+) -> ColumnElement[bool]:
+    """The condition that a text column contains what somebody searches for, in any case; at its start, at its end."""
     escaped = search.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return func.lower(cast(column, Text)).like(f"%{escaped}%", escape="\\")
+    pattern = f"{'' if from_start else '%'}{escaped}{'' if to_end else '%'}"
+    return func.lower(cast(column, Text)).like(pattern, escape="\\")

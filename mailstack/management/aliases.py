@@ -14,7 +14,8 @@ from mailstack.mail.address import Address
 from mailstack.management import domains
 from mailstack.management.accounts import check_free
 from mailstack.management.actor import Actor, Refused, record, require_domain
-from mailstack.management.acts import PAGE, contains, now_micros, read_address, read_domain
+from mailstack.management.acts import PAGE, now_micros, read_address, read_domain
+from mailstack.management.domains import address_contains
 from mailstack.store.directory import bump_version
 from mailstack.store.schema import alias, alias_target, domain
 
@@ -48,12 +49,7 @@ def add(connection: Connection, actor: Actor, address: str, targets: Sequence[st
     Raises:
         Refused: no such local domain, the address is an account, no target, a target that is no address or itself.
     """
-    wanted = read_alias(address)
-    aimed = {target.key: target for target in map(read_address, targets)}
-    if not aimed:
-        raise Refused(f"{_told(wanted)} needs a target; name one or more addresses")
-    if wanted.key in aimed:
-        raise Refused(f"{_told(wanted)} cannot be its own target; name another address")
+    wanted, aimed = read_alias(address), _read_targets(address, targets)
     domain_id, _ = domains.lock(connection, actor, wanted.domain, local=True)
     if wanted.local:
         check_free(connection, domain_id, wanted, beside_alias=True)
@@ -62,14 +58,49 @@ def add(connection: Connection, actor: Actor, address: str, targets: Sequence[st
         values = {"domain_id": domain_id, "local_part": wanted.local, "created_at": now_micros()}
         number = connection.execute(insert(alias).values(**values)).inserted_primary_key[0]  # type: ignore[index]
     known = set(connection.scalars(select(func.lower(alias_target.c.address)).where(alias_target.c.alias_id == number)))
-    new = [{"alias_id": number, "address": str(target)} for key, target in aimed.items() if key not in known]
-    if len(known) + len(new) > MAX_TARGETS:
-        raise Refused(f"{_told(wanted)} would have more than {MAX_TARGETS} targets; split it into aliases of aliases")
-    if new:
-        connection.execute(insert(alias_target), new)
-    record(connection, actor, "alias.add", str(wanted), " ".join(str(target) for target in aimed.values()))
+    _insert_targets(connection, number, wanted, {key: aimed[key] for key in aimed if key not in known}, len(known))
+    record(connection, actor, "alias.add", str(wanted), " ".join(map(str, aimed.values())))
     bump_version(connection)
     return get(connection, actor, address)
+
+
+def change(connection: Connection, actor: Actor, address: str, targets: Sequence[str]) -> AliasView:
+    """Set the targets of an alias anew.
+
+    Raises:
+        Refused: no such alias, no target, a target that is no address or itself.
+    """
+    view, aimed = get(connection, actor, address), _read_targets(address, targets)
+    domain_id, _ = domains.lock(connection, actor, view.address.domain)
+    number = _number(connection, domain_id, view.address)
+    if number is None:  # removed while we waited for the lock
+        raise Refused(f"{_told(view.address)} is not an alias of this host any more; see `alias list`")
+    connection.execute(delete(alias_target).where(alias_target.c.alias_id == number))
+    _insert_targets(connection, number, view.address, aimed, 0)
+    record(connection, actor, "alias.change", str(view.address), " ".join(map(str, aimed.values())))
+    bump_version(connection)
+    return get(connection, actor, address)
+
+
+def _read_targets(address: str, targets: Sequence[str]) -> dict[str, Address]:
+    """The targets by key, each once."""
+    wanted = read_alias(address)
+    aimed = {target.key: target for target in map(read_address, targets)}
+    if not aimed:
+        raise Refused(f"{_told(wanted)} needs a target; name one or more addresses")
+    if wanted.key in aimed:
+        raise Refused(f"{_told(wanted)} cannot be its own target; name another address")
+    return aimed
+
+
+def _insert_targets(
+    connection: Connection, number: int, wanted: Address, aimed: dict[str, Address], known: int
+) -> None:
+    if known + len(aimed) > MAX_TARGETS:
+        raise Refused(f"{_told(wanted)} would have more than {MAX_TARGETS} targets; split it into aliases of aliases")
+    if aimed:
+        rows = [{"alias_id": number, "address": str(target)} for target in aimed.values()]
+        connection.execute(insert(alias_target), rows)
 
 
 def remove(connection: Connection, actor: Actor, address: str, targets: Sequence[str] = ()) -> None:
@@ -124,7 +155,7 @@ def find(
     if domain_name:
         query = query.where(domain.c.name == read_domain(domain_name))
     if search:
-        query = query.where(contains(alias.c.local_part + "@" + domain.c.name, search))
+        query = query.where(address_contains(alias.c.local_part, search))
     if after is not None:
         query = query.where(tuple_(domain.c.name, alias.c.local_part) > after)
     return _views(connection, connection.execute(query.order_by(domain.c.name, alias.c.local_part).limit(limit)).all())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, or_, select, update
 
 from mailstack.config_values import parse_host_port
 from mailstack.mail.domain import domain_for_people
@@ -121,25 +121,47 @@ def find(
     if not actor.all_domains:
         query = query.where(domain.c.name.in_(actor.domains))
     if search:
-        query = query.where(or_(*(contains(domain.c.name, form) for form in _forms(search))))
+        query = query.where(name_contains(search))
     return [_view(row) for row in connection.execute(query)]
 
 
 def lock(connection: Connection, actor: Actor, name: str, *, local: bool = False) -> tuple[int, str]:
-    """The number and key of a domain whose accounts, aliases or terms are about to change, one writer at a time.
+    """`number_of` a domain whose accounts, aliases or terms are about to change, one writer at a time."""
+    return number_of(connection, actor, name, local=local, is_to_change=True)
+
+
+def number_of(
+    connection: Connection, actor: Actor, name: str, *, local: bool = False, is_to_change: bool = False
+) -> tuple[int, str]:
+    """The number and key of a domain.
 
     Raises:
         Refused: not there, not the actor's, or not local where it must be.
     """
     key = read_domain(name)
     require_domain(actor, key)
-    query = select(domain.c.id, domain.c.kind).where(domain.c.name == key).with_for_update()
-    row = connection.execute(query).first()
+    query = select(domain.c.id, domain.c.kind).where(domain.c.name == key)
+    row = connection.execute(query.with_for_update() if is_to_change else query).first()
     if row is None:
         raise Refused(_absent(key))
     if local and row.kind != "local":
         raise Refused(f"{domain_for_people(key)} is a relay domain, its mail is kept elsewhere; add accounts there")
     return row.id, key
+
+
+def address_contains(local_part: ColumnElement[str], search: str) -> ColumnElement[bool]:
+    """The condition that an address of a local part and this row's domain has a text in it, in either form."""
+    local, at, name = search.rpartition("@")
+    if not at:
+        return or_(contains(local_part, search), name_contains(search))
+    # The domain first: it leaves few rows to look through.
+    at_domain = or_(*(contains(domain.c.name, form, from_start=True) for form in _forms(name)))
+    return at_domain & contains(local_part, local, to_end=True)
+
+
+def name_contains(search: str) -> ColumnElement[bool]:
+    """The condition that a domain's name has a text in it, in either form."""
+    return or_(*(contains(domain.c.name, form) for form in _forms(search)))
 
 
 def _query() -> Select[Any]:

@@ -1,6 +1,7 @@
-"""The end of an account: its mailbox, its place in aliases and its limits go with it, in one transaction.
+"""The end of a domain, an account or an alias: what goes with it, told before and done in one go.
 
-Neighbours: `accounts` for the rest of an account's life; `store/content` deletes what nothing refers to any more.
+Neighbours: `accounts`, `aliases` and `domains` for the rest of their lives; `store/content` deletes what nothing refers
+to any more.
 """
 
 from collections.abc import Sequence
@@ -8,12 +9,28 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select
 
-from mailstack.management import accounts
-from mailstack.management.actor import Actor, record
+from mailstack.mail.address import Address
+from mailstack.management import accounts, aliases, domains
+from mailstack.management.actor import Actor, record, require_all_domains, require_domain
+from mailstack.management.acts import read_address
 from mailstack.store.content import ContentStore, release_contents
 from mailstack.store.database import Database
 from mailstack.store.directory import bump_version
-from mailstack.store.schema import account, alias, alias_target, domain, limit_rule, maildrop_entry
+from mailstack.store.schema import (
+    account,
+    administrator,
+    alias,
+    alias_target,
+    domain,
+    forward,
+    limit_rule,
+    mailbox,
+    maildrop_entry,
+    role,
+)
+
+ACCOUNTS_AT_ONCE = 20
+"""Of a domain that goes with its accounts: mail flow gets its turn between two steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +44,42 @@ class Removal:
     """Aliases that lose this target and keep others."""
     aliases_removed: tuple[str, ...]
     """Aliases that had no other target."""
+    forwards: tuple[str, ...]
+    """Accounts that forward to it and will no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRemoval:
+    """What goes, or went, with a domain."""
+
+    name: str
+    accounts: int
+    aliases: int
+    messages: int
+    octets: int
+    limits: int
+    administrators: tuple[str, ...]
+    """Who ran it, and will no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRemoval:
+    """What removing an alias would do."""
+
+    address: Address
+    targets: tuple[Address, ...]
+    caught_by: tuple[Address, ...]
+    """The targets of the catch-all, which would take its mail; with none it is refused."""
+    aliases: tuple[str, ...]
+    """Other aliases that lead to it: that target of theirs would be left out."""
+
+
+# --- an account -------------------------------------------------------------------------------------------------------
 
 
 def preview(connection: Connection, actor: Actor, address: str) -> Removal:
     """What removing an account would do; `Refused` when it is not there."""
+    require_domain(actor, read_address(address).domain)
     return _removal(connection, *accounts.number_of(connection, actor, address))
 
 
@@ -50,6 +99,7 @@ def _remove(connection: Connection, actor: Actor, address: str) -> tuple[Removal
     removal = _removal(connection, number, key)
     connection.execute(delete(alias_target).where(func.lower(alias_target.c.address) == key))
     connection.execute(delete(alias).where(~select(alias_target).where(alias_target.c.alias_id == alias.c.id).exists()))
+    connection.execute(delete(forward).where(func.lower(forward.c.address) == key))
     connection.execute(delete(limit_rule).where(limit_rule.c.scope == key))
     held = select(maildrop_entry.c.content_id).where(maildrop_entry.c.account_id == number)
     released: Sequence[int] = connection.scalars(held).all()
@@ -66,22 +116,109 @@ def _removal(connection: Connection, number: int, key: str) -> Removal:
         maildrop_entry.c.account_id == number
     )
     messages, octets = connection.execute(mail).one()
-    pointing = (
-        select(
-            alias.c.local_part,
-            domain.c.name,
-            select(func.count()).where(alias_target.c.alias_id == alias.c.id).scalar_subquery().label("targets"),
-        )
+    pointing = _aliases_to(connection, key)
+    forwarding = (
+        select(account.c.local_part, domain.c.name)
+        .select_from(forward.join(account).join(domain))
+        .where(func.lower(forward.c.address) == key)
+        .order_by(domain.c.name, account.c.local_part)
+    )
+    return Removal(
+        key,
+        messages,
+        octets,
+        tuple(name for name, targets in pointing if targets > 1),
+        tuple(name for name, targets in pointing if targets == 1),
+        tuple(f"{row.local_part}@{row.name}" for row in connection.execute(forwarding)),
+    )
+
+
+def _aliases_to(connection: Connection, key: str) -> list[tuple[str, int]]:
+    """The aliases that have an address among their targets, and how many targets each has."""
+    targets = select(func.count()).where(alias_target.c.alias_id == alias.c.id).scalar_subquery()
+    has_it = select(alias_target.c.alias_id).where(
+        alias_target.c.alias_id == alias.c.id, func.lower(alias_target.c.address) == key
+    )
+    found = (
+        select(alias.c.local_part, domain.c.name, targets.label("targets"))
         .select_from(alias.join(domain))
-        .where(
-            select(alias_target.c.alias_id)
-            .where(alias_target.c.alias_id == alias.c.id, func.lower(alias_target.c.address) == key)
-            .exists()
-        )
+        .where(has_it.exists())
         .order_by(domain.c.name, alias.c.local_part)
     )
-    rows = connection.execute(pointing).all()
-    kept = tuple(f"{row.local_part}@{row.name}" for row in rows if row.targets > 1)
-    return Removal(
-        key, messages, octets, kept, tuple(f"{row.local_part}@{row.name}" for row in rows if row.targets == 1)
+    return [(f"{row.local_part}@{row.name}", row.targets) for row in connection.execute(found)]
+
+
+# --- an alias ---------------------------------------------------------------------------------------------------------
+
+
+def preview_alias(connection: Connection, actor: Actor, address: str) -> AliasRemoval:
+    """What removing an alias would do; `Refused` when it is not there."""
+    view = aliases.get(connection, actor, address)
+    catch_all = (
+        select(alias_target.c.address)
+        .select_from(alias_target.join(alias).join(domain))
+        .where(domain.c.name == view.address.domain, alias.c.local_part == "")
+        .order_by(alias_target.c.address)
     )
+    caught_by = connection.scalars(catch_all).all() if view.address.local else ()
+    pointing = _aliases_to(connection, view.address.key) if view.address.local else []
+    return AliasRemoval(
+        view.address, view.targets, tuple(map(read_address, caught_by)), tuple(name for name, _ in pointing)
+    )
+
+
+# --- a domain ---------------------------------------------------------------------------------------------------------
+
+
+def preview_domain(connection: Connection, actor: Actor, name: str) -> DomainRemoval:
+    """What removing a domain with all its accounts would do; `Refused` when it is not there."""
+    require_all_domains(actor, "domains are removed")
+    view = domains.get(connection, actor, name)
+    number = select(domain.c.id).where(domain.c.name == view.name).scalar_subquery()
+    mail = (
+        select(func.coalesce(func.sum(mailbox.c.used_messages), 0), func.coalesce(func.sum(mailbox.c.used_octets), 0))
+        .select_from(mailbox.join(account))
+        .where(account.c.domain_id == number)
+    )
+    messages, octets = connection.execute(mail).one()
+    scopes = limit_rule.c.scope
+    rules = select(func.count()).where((scopes == view.name) | scopes.endswith(f"@{view.name}", autoescape=True))
+    people = select(administrator.c.name).join(role).where(role.c.domain_id == number).order_by(administrator.c.name)
+    return DomainRemoval(
+        view.name,
+        view.accounts,
+        view.aliases,
+        int(messages),
+        int(octets),
+        connection.scalar(rules) or 0,
+        tuple(connection.scalars(people)),
+    )
+
+
+def remove_domain(database: Database, actor: Actor, name: str, contents: ContentStore) -> DomainRemoval:
+    """Remove a domain with its accounts, their mail and its aliases, which cannot be undone. Blocks.
+
+    It goes a few accounts at a time; where it is interrupted, the rest stays and can be removed again.
+
+    Raises:
+        Refused: it is not there.
+    """
+    told = database.read_now(lambda connection: preview_domain(connection, actor, name))
+    removed = ACCOUNTS_AT_ONCE
+    while removed == ACCOUNTS_AT_ONCE:
+        removed, files = database.write_now(lambda connection: _remove_some(connection, actor, told.name))
+        contents.remove_files_now(files)
+    database.write_now(lambda connection: _remove_rest(connection, actor, told.name))
+    return told
+
+
+def _remove_some(connection: Connection, actor: Actor, name: str) -> tuple[int, list[str]]:
+    """Remove the next accounts; how many there were, and the files to remove after the commit."""
+    views = accounts.find(connection, actor, domain_name=name, limit=ACCOUNTS_AT_ONCE)
+    return len(views), [file for view in views for file in _remove(connection, actor, view.address.key)[1]]
+
+
+def _remove_rest(connection: Connection, actor: Actor, name: str) -> None:
+    for view in aliases.find(connection, actor, domain_name=name, limit=None):
+        aliases.remove(connection, actor, str(view.address))
+    domains.remove(connection, actor, name)

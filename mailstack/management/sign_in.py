@@ -43,7 +43,8 @@ class Person:
 
     def actor(self, source: str) -> Actor:
         """This person acting from an address. An account owner has no role: only acts on his own account take him."""
-        return Actor(self.name, source, self.all_domains, self.domains)
+        own = None if self.is_administrator else self.name
+        return Actor(self.name, source, self.all_domains, self.domains, own)
 
 
 def find_person(connection: Connection, name: str) -> tuple[Person, str] | None:

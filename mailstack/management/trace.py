@@ -34,4 +34,4 @@ def _seen_by(actor: Actor, message: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _is_theirs(actor: Actor, address: str) -> bool:
-    return actor.may_manage(address.rpartition("@")[2])
+    return actor.may_manage(address.rpartition("@")[2]) or actor.account == address.lower()

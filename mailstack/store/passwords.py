@@ -63,11 +63,12 @@ class PasswordHashes:
     """What is kept of a password: columns `hash` and `scram` of `credential`."""
 
     hash: str
-    scram: str
+    scram: str | None
+    """None for a hash made elsewhere: the first log-in gives the password to make it of."""
 
 
-def hash_password(password: str) -> PasswordHashes:
-    """Hash a new password. Takes some 50 ms: never in the reactor's thread.
+def check_password(password: str) -> None:
+    """Whether a text can be a password.
 
     Raises:
         PasswordError: empty, too long, or with control characters.
@@ -78,6 +79,11 @@ def hash_password(password: str) -> PasswordHashes:
         raise PasswordError(f"the password is longer than {MAX_PASSWORD_OCTETS} octets")
     if any(ord(character) < 32 or ord(character) == 127 for character in password):
         raise PasswordError("the password has control characters, which many clients cannot send")
+
+
+def hash_password(password: str) -> PasswordHashes:
+    """Hash a new password. Takes some 50 ms: never in the reactor's thread. Raises as `check_password`."""
+    check_password(password)
     prepared = prepare(password)
     return PasswordHashes(_context.hash(prepared), str(make_verifier(password, os.urandom(SALT_OCTETS))))
 

@@ -257,3 +257,49 @@ def test_help_is_there_for_each_noun_and_verb(shell: Shell, noun: str) -> None:
     for verb, under in getattr(command, "commands", {}).items():
         assert under.help, f"{noun} {verb} has no help"
         assert shell.says(noun, verb, "--help").startswith("Usage:")
+
+
+def test_the_services_of_an_account(host: Shell) -> None:
+    password = host.says("account", "app-password", "add", "ann@example.test", "phone").strip()
+    assert len(password) == 23
+    assert [row["name"] for row in host.json("account", "app-password", "list", "ann@example.test")] == ["phone"]
+    assert "phone" in host.says("account", "app-password", "revoke", "ann@example.test", "phone")
+    assert "no app password" in host.refusal("account", "app-password", "revoke", "ann@example.test", "phone")
+    said = host.says("account", "forward", "ann@example.test", "sam@far.test", "--no-copy")
+    assert said == "ann@example.test forwards to sam@far.test and keeps no copy\n"
+    assert host.json("account", "forward", "ann@example.test") == {"targets": ["sam@far.test"], "keeps_copy": False}
+    assert "forwards nothing" in host.says("account", "forward", "ann@example.test", "--off")
+    host.refusal("account", "forward", "ann@example.test", "sam@far.test", "--off", expect=2)
+    until = ("--until", "2030-01-04")
+    host.run("account", "vacation", "ann@example.test", "--text-stdin", *until, stdin="Away.\n")
+    assert host.json("account", "vacation", "ann@example.test") == {
+        "subject": "",
+        "text": "Away.",
+        "from": None,
+        "until": "2030-01-04T00:00:00Z",
+    }
+    assert "answers nothing" in host.says("account", "vacation", "ann@example.test", "--off")
+
+
+def test_accounts_by_csv(host: Shell) -> None:
+    people = host.folder / "people.csv"
+    people.write_text("ben@example.test,correct horse,1G\nann@example.test,correct horse\n")
+    tried = host.run("account", "import", str(people), "--dry-run", expect=1)
+    assert tried.stdout == "1 of 2 accounts would be made\n"
+    assert tried.stderr.startswith("line 2: ann@example.test: ann@example.test is an account already")
+    assert host.run("account", "import", str(people), expect=1).stdout == "1 of 2 accounts are made\n"
+    assert len(host.json("account", "list")) == 2
+    people.write_bytes(b"b\xfcr@example.test,correct horse\n")
+    assert "UTF-8" in host.refusal("account", "import", str(people))
+
+
+def test_a_domain_is_changed_and_goes_with_its_accounts(host: Shell) -> None:
+    host.run("domain", "change", "example.test", "--expire-days", "30", "--login-delay", "60")
+    host.run("domain", "change", "example.test", "--login-delay", "none")
+    shown = host.json("domain", "show", "example.test")
+    assert (shown["expire_days"], shown["login_delay_seconds"], shown["kind"]) == (30, None, "local")
+    host.refusal("domain", "change", "example.test", "--expire-days", "-1", expect=2)
+    assert "1 accounts" in host.says("domain", "remove", "example.test", "--dry-run")
+    assert "still has 1 accounts" in host.refusal("domain", "remove", "example.test")
+    host.run("domain", "remove", "example.test", "--with-accounts")
+    assert host.json("account", "list") == host.json("domain", "list") == []

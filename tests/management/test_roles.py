@@ -1,4 +1,7 @@
-"""Each act × each role, as a table: what a superadministrator, the domain's own administrator and a stranger may do."""
+"""Each act × each role, as a table.
+
+The roles: a superadministrator, the domain's own administrator and another's, the account's own owner and another one.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,10 +9,23 @@ from typing import Any
 
 import pytest
 
-from mailstack.management import accounts, administrators, aliases, domains, limits, queue, removal, trace
+from mailstack.management import (
+    accounts,
+    administrators,
+    aliases,
+    app_passwords,
+    domains,
+    forwards,
+    limits,
+    queue,
+    removal,
+    trace,
+    vacations,
+)
 from mailstack.management.actor import Actor, Forbidden
 from mailstack.management.domains import DomainTerms
 from mailstack.management.queue import Selection
+from mailstack.management.vacations import Vacation
 from mailstack.policy.limits import Over, Per, Rule
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Connection, Database
@@ -19,6 +35,8 @@ ROLES = {
     "all": Actor("root", "192.0.2.1", all_domains=True),
     "own": Actor("olga", "192.0.2.1", False, frozenset({"example.test"})),
     "stranger": Actor("sven", "192.0.2.1", False, frozenset({"other.test"})),
+    "owner": Actor("ann@example.test", "192.0.2.1", account="ann@example.test"),
+    "other owner": Actor("eve@example.test", "192.0.2.1", account="eve@example.test"),
 }
 SECRET = PasswordHashes("hash", "scram")
 Work = Callable[[Connection, Actor], Any]
@@ -30,25 +48,38 @@ def rule(scope: str) -> Rule:
 
 OWN_DOMAIN: dict[str, Work] = {
     "domains.get": lambda c, a: domains.get(c, a, "example.test"),
-    "accounts.get": lambda c, a: accounts.get(c, a, "ann@example.test"),
     "accounts.add": lambda c, a: accounts.add(c, a, "ben@example.test", SECRET),
     "accounts.change_password": lambda c, a: accounts.change_password(c, a, "ann@example.test", SECRET),
     "accounts.set_state": lambda c, a: accounts.set_state(c, a, "ann@example.test", "suspended"),
     "accounts.set_quota": lambda c, a: accounts.set_quota(c, a, "ann@example.test", 5),
     "removal.preview": lambda c, a: removal.preview(c, a, "ann@example.test"),
+    "removal.preview_alias": lambda c, a: removal.preview_alias(c, a, "info@example.test"),
+    "account_import.read": lambda c, a: accounts.check_new(c, a, "ben@example.test"),
     "aliases.get": lambda c, a: aliases.get(c, a, "info@example.test"),
     "aliases.add": lambda c, a: aliases.add(c, a, "@example.test", ["ann@example.test"]),
+    "aliases.change": lambda c, a: aliases.change(c, a, "info@example.test", ["sam@far.test"]),
     "aliases.remove": lambda c, a: aliases.remove(c, a, "info@example.test"),
     "limits.set account": lambda c, a: limits.set_rule(c, a, rule("ann@example.test")),
     "limits.set each": lambda c, a: limits.set_rule(c, a, rule("each@example.test")),
     "limits.clear account": lambda c, a: limits.clear(c, a, "ann@example.test"),
     "limits.show": lambda c, a: limits.show(c, a, "example.test"),
+}
+OWN_ACCOUNT: dict[str, Work] = {
+    "accounts.get": lambda c, a: accounts.get(c, a, "ann@example.test"),
     "limits.applying": lambda c, a: limits.applying(c, a, "ann@example.test"),
+    "app_passwords.add": lambda c, a: app_passwords.add(c, a, "ann@example.test", "phone", "secret"),
+    "app_passwords.find": lambda c, a: app_passwords.find(c, a, "ann@example.test"),
+    "app_passwords.revoke": lambda c, a: app_passwords.revoke(c, a, "ann@example.test", "laptop"),
+    "forwards.get": lambda c, a: forwards.get(c, a, "ann@example.test"),
+    "forwards.change": lambda c, a: forwards.change(c, a, "ann@example.test", ["sam@far.test"], keeps_copy=True),
+    "vacations.get": lambda c, a: vacations.get(c, a, "ann@example.test"),
+    "vacations.change": lambda c, a: vacations.change(c, a, "ann@example.test", Vacation("", "Away.")),
 }
 WHOLE_HOST: dict[str, Work] = {
     "domains.add": lambda c, a: domains.add(c, a, "new.test", DomainTerms()),
     "domains.change": lambda c, a: domains.change(c, a, "example.test", DomainTerms(expire_days=3)),
     "domains.remove": lambda c, a: domains.remove(c, a, "empty.test"),
+    "removal.preview_domain": lambda c, a: removal.preview_domain(c, a, "example.test"),
     "limits.set *": lambda c, a: limits.set_rule(c, a, rule("*")),
     "limits.set domain": lambda c, a: limits.set_rule(c, a, rule("example.test")),
     "limits.clear domain": lambda c, a: limits.clear(c, a, "example.test"),
@@ -58,6 +89,7 @@ WHOLE_HOST: dict[str, Work] = {
     "administrators.change_password": lambda c, a: administrators.change_password(c, a, "root", "hash"),
 }
 TABLE = [(name, work, {"all", "own"}) for name, work in OWN_DOMAIN.items()]
+TABLE += [(name, work, {"all", "own", "owner"}) for name, work in OWN_ACCOUNT.items()]
 TABLE += [(name, work, {"all"}) for name, work in WHOLE_HOST.items()]
 
 
@@ -68,7 +100,9 @@ def host(database: Database) -> Database:
     def fill(connection: Connection) -> None:
         for name in ("example.test", "other.test", "empty.test"):
             domains.add(connection, root, name, DomainTerms())
-        accounts.add(connection, root, "ann@example.test", SECRET)
+        for name in ("ann@example.test", "eve@example.test"):
+            accounts.add(connection, root, name, SECRET)
+        app_passwords.add(connection, root, "ann@example.test", "laptop", "secret")
         aliases.add(connection, root, "info@example.test", ["ann@example.test"])
         administrators.add(connection, root, "root", "hash")
         administrators.add(connection, root, "olga", "hash", ("example.test",))
@@ -93,10 +127,10 @@ def test_lists_show_what_is_theirs(host: Database) -> None:
     def seen(act: Callable[..., list[Any]], role: str) -> int:
         return len(host.read_now(lambda connection: act(connection, ROLES[role])))
 
-    assert [seen(domains.find, role) for role in ROLES] == [3, 1, 1]
-    assert [seen(accounts.find, role) for role in ROLES] == [1, 1, 0]
-    assert [seen(aliases.find, role) for role in ROLES] == [1, 1, 0]
-    assert [seen(limits.find, role) for role in ROLES] == [2, 2, 0]
+    assert [seen(domains.find, role) for role in ROLES] == [3, 1, 1, 0, 0]
+    assert [seen(accounts.find, role) for role in ROLES] == [2, 2, 0, 0, 0]
+    assert [seen(aliases.find, role) for role in ROLES] == [1, 1, 0, 0, 0]
+    assert [seen(limits.find, role) for role in ROLES] == [2, 2, 0, 0, 0]
 
 
 def test_an_administrator_may_set_their_own_password(host: Database) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mailstack.policy.limits import Over, Per, Rule, rules_for
 from mailstack.store import schema
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import (
+    FOR_EVER,
     Account,
     AccountState,
     Directory,
@@ -297,3 +299,82 @@ def test_the_rules_of_an_account_are_found_by_scope_as_if_all_were_read() -> Non
     directory = Directory(1, [domain], [account], {}, rules)
     assert directory.rules_of(account) == rules_for(rules, "a@x.test", "x.test")
     assert len(directory.rules_of(account)) == 7
+
+
+def forwarding(
+    *forwards: str, number: int = 1, keeps_copy: bool = True, state: AccountState = AccountState.ACTIVE
+) -> Account:
+    base = (ALICE, BOB, CAROL)[number - 1]
+    return replace(base, forwards=tuple(map(parse_address, forwards)), keeps_copy=keeps_copy, state=state)
+
+
+@pytest.mark.parametrize(
+    ("alice", "bob", "reached", "passed"),
+    [
+        (forwarding("sam@far.example"), BOB, (["alice@example.org"], ["sam@far.example"]), []),
+        (forwarding("sam@far.example", keeps_copy=False), BOB, ([], ["sam@far.example"]), [1]),
+        (forwarding("team@example.org", keeps_copy=False), BOB, (["bob@example.org"], []), [1]),
+        (
+            forwarding("bob@example.org"),
+            forwarding("alice@example.org", who=BOB),
+            (["alice@example.org", "bob@example.org"], []),
+            [],
+        ),
+        (
+            forwarding("bob@example.org", keeps_copy=False),
+            forwarding("alice@example.org", who=BOB, keeps_copy=False),
+            (["alice@example.org", "bob@example.org"], []),
+            [],
+        ),
+        (forwarding("gone@example.org", keeps_copy=False), BOB, (["alice@example.org"], []), []),
+        (forwarding("alice+x@example.org", keeps_copy=False), BOB, (["alice@example.org"], []), []),
+        (forwarding("sam@far.example", keeps_copy=False, state=SUSPENDED), BOB, (["alice@example.org"], []), []),
+    ],
+)
+def test_forwards_lead_on(
+    alice: Account, bob: Account, reached: tuple[list[str], list[str]], passed: list[int]
+) -> None:
+    there = directory({"team@example.org": ["bob@example.org"]}, (alice, bob, CAROL))
+    resolution = there.resolve(ALICE.address)
+    assert resolution is not None
+    assert resolve(there, "alice@example.org") == reached
+    assert [account.id for account in resolution.passed] == passed
+
+
+def test_forwards_give_no_right_to_send_as() -> None:
+    there = directory(accounts=(forwarding("bob@example.org", keeps_copy=False), BOB, CAROL))
+    assert not there.may_send_as(BOB, ALICE.address)
+    assert there.may_send_as(ALICE, ALICE.address)
+
+
+def test_an_address_of_ones_own() -> None:
+    there = directory(
+        {
+            "ali@example.org": ["alice@example.org"],
+            "team@example.org": ["alice@example.org", "bob@example.org"],
+            "both@example.org": ["alice@example.org", "sam@far.example"],
+        },
+        (forwarding("bob@example.org", "sam@far.example"), BOB, CAROL),
+    )
+    own = ["alice@example.org", "Alice+x@example.org", "ali@example.org"]
+    others = ["team@example.org", "both@example.org", "bob@example.org", "sam@far.example", "no@example.org"]
+    assert [text for text in own + others if there.is_own(ALICE, parse_address(text))] == own
+
+
+def test_who_is_away_and_what_is_forwarded_is_read(each_database: Database) -> None:
+    def fill(connection: Connection) -> None:
+        add_domain(connection, "example.org")
+        ann = add_account(connection, "ann@example.org", keeps_copy=False)
+        ben = add_account(connection, "ben@example.org")
+        connection.execute(insert(schema.forward).values(account_id=ann, address="Sam@far.example"))
+        connection.execute(insert(schema.vacation).values(account_id=ben, subject="", body="x", starts_at=5))
+
+    each_database.write_now(fill)
+    there = each_database.read_now(load_directory)
+    assert there is not None
+    ann, ben = (there.account(parse_address(f"{name}@example.org")) for name in ("ann", "ben"))
+    assert ann is not None
+    assert ben is not None
+    assert (ann.forwards, ann.keeps_copy, ann.away) == ((Address("Sam", "far.example"),), False, None)
+    assert (ben.forwards, ben.keeps_copy, ben.away) == ((), True, (5, FOR_EVER))
+    assert there.has_away
