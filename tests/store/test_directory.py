@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_twisted
@@ -301,11 +302,8 @@ def test_the_rules_of_an_account_are_found_by_scope_as_if_all_were_read() -> Non
     assert len(directory.rules_of(account)) == 7
 
 
-def forwarding(
-    *forwards: str, number: int = 1, keeps_copy: bool = True, state: AccountState = AccountState.ACTIVE
-) -> Account:
-    base = (ALICE, BOB, CAROL)[number - 1]
-    return replace(base, forwards=tuple(map(parse_address, forwards)), keeps_copy=keeps_copy, state=state)
+def forwarding(*forwards: str, who: Account = ALICE, keeps_copy: bool = True, **changes: Any) -> Account:
+    return replace(who, forwards=tuple(map(parse_address, forwards)), keeps_copy=keeps_copy, **changes)
 
 
 @pytest.mark.parametrize(
