@@ -9,7 +9,7 @@ from mailstack.management import limits
 from mailstack.policy.limits import Over, Per, Rule
 
 if TYPE_CHECKING:
-    from mailstack.store.usage import RuleUsage
+    from mailstack.store.rule_usage import RuleUsage
 
 per_choice = click.Choice([per.value for per in Per])
 

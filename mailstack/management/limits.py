@@ -13,8 +13,8 @@ from mailstack.management.actor import Actor, Refused, record, require_all_domai
 from mailstack.management.acts import now_micros, read_address, read_domain
 from mailstack.policy.limits import Over, Per, Rule, rules_for
 from mailstack.store.directory import bump_version
+from mailstack.store.rule_usage import RuleUsage, rule_usage
 from mailstack.store.schema import limit_rule
-from mailstack.store.usage import RuleUsage, rule_usage
 
 MAX_CAP = 1_000_000_000
 DEFAULT_RULES = (

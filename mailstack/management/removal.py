@@ -7,7 +7,7 @@ to any more.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from mailstack.mail.address import Address
 from mailstack.management import accounts, aliases, domains
@@ -21,6 +21,7 @@ from mailstack.store.schema import (
     administrator,
     alias,
     alias_target,
+    delivery,
     domain,
     forward,
     limit_rule,
@@ -104,6 +105,8 @@ def _remove(connection: Connection, actor: Actor, address: str) -> tuple[Removal
     held = select(maildrop_entry.c.content_id).where(maildrop_entry.c.account_id == number)
     released: Sequence[int] = connection.scalars(held).all()
     connection.execute(delete(maildrop_entry).where(maildrop_entry.c.account_id == number))
+    # What its limits held stays held until an administrator acts: nobody's limits would let it go now.
+    connection.execute(update(delivery).where(delivery.c.held_for == number).values(held_for=None))
     connection.execute(delete(account).where(account.c.id == number))
     files = release_contents(connection, released)
     record(connection, actor, "account.remove", key, f"messages={removal.messages} octets={removal.octets}")

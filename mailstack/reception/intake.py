@@ -17,15 +17,13 @@ from mailstack.mail.outcome import Delivered, Failed, Outcome
 from mailstack.mail.queue_id import make_queue_id
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
-from mailstack.reception.allowances import over_limit
+from mailstack.reception.allowances import backlog_full, over_limit
 from mailstack.reception.header_gate import HeaderGate, Mend
 from mailstack.reception.recipients import address_copies
 from mailstack.store.acceptance import (
-    Kept,
     LocalCopy,
     PreparedLetter,
     RemoteCopy,
-    Submitter,
     accept_many,
     expand_from_queue,
 )
@@ -33,6 +31,7 @@ from mailstack.store.content import ContentStore, ContentWriter, StagedContent
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import DirectoryKeeper
 from mailstack.store.schema import micros
+from mailstack.store.submissions import DEFAULT_TERMS, Kept, OverLimit, Submitter, Terms
 
 
 @dataclass(slots=True)
@@ -66,6 +65,7 @@ class Intake:
         wake: called when the queue has new work.
         arrived: called after the commit of a message with its queue ID, reverse-path and recipients.
         random_bits: gives that many random bits.
+        terms: the settings that submissions are judged by.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Intake:
         wake: Callable[[], None],
         arrived: Callable[[str, Address, Sequence[Recipient]], None],
         random_bits: Callable[[int], int],
+        terms: Terms = DEFAULT_TERMS,
     ) -> None:
         self._database = database
         self._keeper = keeper
@@ -84,6 +85,7 @@ class Intake:
         self._wake = wake
         self._arrived = arrived
         self._random_bits = random_bits
+        self._terms = terms
 
     def new_queue_id(self) -> str:
         """A queue ID for a message that starts now."""
@@ -116,6 +118,7 @@ class Intake:
             detail=_told(letter),
             recipients=address_copies(self._keeper.current, envelope),
             submitter=letter.submitter,
+            terms=self._terms,
         )
         try:
             verdict = await self._database.write_many(accept_many, prepared)
@@ -124,7 +127,7 @@ class Intake:
             return reply(451, Status.SYSTEM_OTHER, "the message could not be stored for now; try again later")
         if not isinstance(verdict, Kept):
             self._contents.discard(content)
-            return over_limit(verdict.rule, verdict.frees_at)
+            return over_limit(verdict) if isinstance(verdict, OverLimit) else backlog_full(verdict)
         self._tell(letter, prepared, verdict)
         return reply(250, Status.UNDEFINED, f"accepted as {letter.queue_id}")
 

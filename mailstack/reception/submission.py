@@ -1,7 +1,7 @@
 """Mail from our accounts (MSA, ports 587 and 465; RFC 6409): logged in, under their own names, within their limits.
 
 Answers the questions of `smtp/questions.Reception`. Missing Date, Message-ID and From are added, Bcc is taken out.
-Neighbours: `login.py` proves who speaks, `policy/limits` and `store/usage` count, `reception/intake` takes the
+Neighbours: `login.py` proves who speaks, `allowances` looks at the limits, `reception/intake` takes the
 content.
 """
 
@@ -25,8 +25,8 @@ from mailstack.reception.received import date_time, protocol_name, received_fiel
 from mailstack.reception.recipients import find_hosted
 from mailstack.reception.room import Room
 from mailstack.smtp.questions import LoginDecision, SessionFacts
-from mailstack.store.acceptance import Submitter
 from mailstack.store.directory import Account, AccountState, DirectoryKeeper
+from mailstack.store.submissions import Submitter
 from mailstack.wire.scram import ScramVerifier
 
 LOGGED_IN = reply(235, Status.SECURITY_OTHER, "welcome")
@@ -104,7 +104,8 @@ class Submission:
         if refusal is None and hosted is Hosted.KNOWN:
             refusal = await self._room.refuse_recipient(directory, recipient.address, envelope.size_octets)
         if refusal is None:
-            refusal = await self._allowances.refuse(self._submitter(account), len(envelope.recipients) + 1)
+            recipients = [*(str(each.address) for each in envelope.recipients), str(recipient.address)]
+            refusal = await self._allowances.refuse(self._submitter(account), recipients)
         if refusal:
             sender = str(envelope.reverse_path)
             maillog.refused(session.client_address, "rcpt", refusal, sender=sender, recipient=str(recipient.address))
@@ -163,7 +164,7 @@ class Submission:
 
     def _submitter(self, account: Account) -> Submitter:
         rules = self._keeper.current.rules_of(account)
-        return Submitter(account.id, account.domain.id, account.address.key, rules)
+        return Submitter(account.id, account.domain.id, account.address.key, rules, account.frozen_why)
 
 
 def _decide(found: Account | LoginRefusal, session: SessionFacts, username: str, mechanism: str) -> LoginDecision:

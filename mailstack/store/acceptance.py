@@ -2,8 +2,7 @@
 
 `accept_many` is a handler for `Database.write_many`: all messages that wait for the group commit are written
 together, a statement for each table. `deliver_to_maildrops` serves recipients of ours from the queue (mail that was
-held). Neighbours: `reception/intake` prepares the letters, `store/usage` and `policy/limits` judge them here a last
-time.
+held). Neighbours: `reception/intake` prepares the letters, `submissions` judges them here a last time.
 """
 
 import secrets
@@ -12,12 +11,11 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, exists, insert, select, text
+from sqlalchemy import Connection, insert, select, text
 
-from mailstack.policy.limits import Over, Rule
-from mailstack.store import usage
 from mailstack.store.content import StagedContent
 from mailstack.store.schema import account, content, delivery, mailbox, maildrop_entry, message
+from mailstack.store.submissions import DEFAULT_TERMS, Judge, Kept, Submitter, Terms, Verdict
 from mailstack.store.timeline import event_row, record_events
 
 _ADD_TO_MAILBOX = text(
@@ -58,16 +56,6 @@ class Addressed:
     remote: tuple[RemoteCopy, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Submitter:
-    """The account behind a submission, with the limits that apply to it."""
-
-    account_id: int
-    domain_id: int
-    address: str
-    rules: tuple[Rule, ...]
-
-
 @dataclass(slots=True)
 class PreparedLetter:
     """A message ready for the commit; times in microseconds since 1970."""
@@ -86,114 +74,70 @@ class PreparedLetter:
     detail: str
     recipients: list[Addressed] = field(default_factory=list)
     submitter: Submitter | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The message is in the commit. `held` are the recipients that wait for the limit `held_by`."""
-
-    held: tuple[str, ...] = ()
-    held_by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OverLimit:
-    """Nothing was written: a limit refuses. `frees_at` is ISO 8601 UTC or empty."""
-
-    rule: str
-    frees_at: str
-
-
-Verdict = Kept | OverLimit
+    terms: Terms = DEFAULT_TERMS
 
 
 def accept_many(connection: Connection, letters: list[PreparedLetter]) -> list[Verdict]:
     """Write all letters; a verdict for each, in order."""
-    usage.lock_domains(connection, [x.submitter.domain_id for x in letters if x.submitter and x.submitter.rules])
+    judge = Judge(connection)
+    judge.prepare([(letter.submitter, _as_addressed(letter)) for letter in letters if letter.submitter])
     verdicts: list[Verdict] = []
-    free: list[tuple[PreparedLetter, int]] = []
+    kept: list[tuple[PreparedLetter, Kept]] = []
     for letter in letters:
-        verdict, going = _judge(connection, letter)
+        verdict: Verdict = Kept()
+        if letter.submitter is not None:
+            verdict = judge.judge(letter.submitter, _as_addressed(letter), letter.created_at, letter.terms)
         verdicts.append(verdict)
         if isinstance(verdict, Kept):
-            free.append((letter, going))
-    if free:
-        _write(connection, free, [v for v in verdicts if isinstance(v, Kept)])
+            kept.append((letter, verdict))
+    judge.write()
+    if kept:
+        _write(connection, kept)
     return verdicts
 
 
-def _judge(connection: Connection, letter: PreparedLetter) -> tuple[Verdict, int]:
-    """The verdict, and how many of the recipients go at once; counts them."""
-    wanted = len(letter.recipients)
-    submitter = letter.submitter
-    if submitter is None:
-        return Kept(), wanted
-    second = letter.created_at // 1_000_000
-    verdict: Verdict = Kept()
-    going = wanted
-    if submitter.rules:
-        verdict, going = _apply_rules(connection, submitter, second, letter)
-    if going and isinstance(verdict, Kept):
-        count = {"account_id": submitter.account_id, "domain_id": submitter.domain_id, "second": second}
-        usage.add_usage(connection, [count | {"messages": 1, "recipients": going}])
-    return verdict, going
+def _as_addressed(letter: PreparedLetter) -> list[str]:
+    return [addressed.as_held.recipient for addressed in letter.recipients]
 
 
-def _apply_rules(
-    connection: Connection, submitter: Submitter, second: int, letter: PreparedLetter
-) -> tuple[Verdict, int]:
-    wanted = len(letter.recipients)
-    refusing = [rule for rule in submitter.rules if rule.over is Over.REFUSE]
-    left = usage.left_for(connection, refusing, submitter.account_id, submitter.domain_id, second)
-    if left.recipients < wanted:
-        return OverLimit(str(left.rule), left.frees_at), 0
-    holding = [rule for rule in submitter.rules if rule.over is Over.HOLD]
-    left = usage.left_for(connection, holding, submitter.account_id, submitter.domain_id, second)
-    rule = left.rule
-    going = min(left.recipients, wanted)
-    if rule and going and _has_backlog(connection, submitter.account_id):
-        going = 0  # oldest first: who came later waits behind what is held already
-    if rule is None or going == wanted:
-        return Kept(), wanted
-    return Kept(tuple(x.as_held.recipient for x in letter.recipients[going:]), f"limit: {rule}"), going
-
-
-def _has_backlog(connection: Connection, account_id: int) -> bool:
-    held = select(delivery.c.id).join(message).where(message.c.submitter_id == account_id)
-    return bool(
-        connection.scalar(select(exists(held.where(delivery.c.state == "held", delivery.c.held_by.like("limit:%")))))
-    )
-
-
-def _write(connection: Connection, free: list[tuple[PreparedLetter, int]], verdicts: list[Kept]) -> None:
-    letters = [letter for letter, _ in free]
-    content_ids = [next_content_id(letter.created_at) for letter in letters]
-    connection.execute(insert(content), [_content_row(*x) for x in zip(content_ids, letters, strict=True)])
+def _write(connection: Connection, kept: list[tuple[PreparedLetter, Kept]]) -> None:
+    content_ids = [next_content_id(letter.created_at) for letter, _ in kept]
+    numbered = [(letter, verdict, number) for (letter, verdict), number in zip(kept, content_ids, strict=True)]
+    connection.execute(insert(content), [_content_row(number, letter) for letter, _, number in numbered])
     connection.execute(
         insert(message),
-        [
-            _message_row(*x, going > 0)
-            for x, (_, going) in zip(zip(letters, content_ids, strict=True), free, strict=True)
-        ],
+        [_message_row(x, number, len(verdict.held) < len(x.recipients)) for x, verdict, number in numbered],
     )
     entries: list[Row] = []
     deliveries: list[Row] = []
     events: list[Row] = []
-    for (letter, going), content_id, verdict in zip(free, content_ids, verdicts, strict=True):
+    for letter, verdict, content_id in numbered:
         queue_id, now, size = letter.queue_id, letter.created_at, letter.content.size_octets
+        going = len(letter.recipients) - len(verdict.held)
         events.append(event_row(queue_id, now, "accepted", "", letter.detail))
         for copy in _unique_copies(letter.recipients[:going]):
             entries.append(_entry_row(queue_id, content_id, size, copy, now))
             events.append(event_row(queue_id, now, "delivered", copy.recipient, "into the mailbox"))
-        for addressed in letter.recipients[:going]:
-            deliveries += [_delivery_row(queue_id, remote, now) for remote in addressed.remote]
-        for addressed in letter.recipients[going:]:
-            deliveries.append(_delivery_row(queue_id, addressed.as_held, now, verdict.held_by))
-            events.append(event_row(queue_id, now, "held", addressed.as_held.recipient, verdict.held_by))
+        deliveries += _delivery_rows(letter, verdict)
+        events += [event_row(queue_id, now, "held", recipient, verdict.held_by) for recipient in verdict.held]
     _insert_entries(connection, entries)
     if deliveries:
         connection.execute(insert(delivery), deliveries)
     record_events(connection, events)
+
+
+def _delivery_rows(letter: PreparedLetter, verdict: Kept) -> list[Row]:
+    """The rows of those that go on to the queue, then of those that are held; all of one lane."""
+    going = len(letter.recipients) - len(verdict.held)
+    remote = [copy for addressed in letter.recipients[:going] for copy in addressed.remote]
+    held = [addressed.as_held for addressed in letter.recipients[going:]]
+    is_bulk = verdict.is_bulk or len(remote) > letter.terms.bulk_recipients
+    lane: Row = {"is_bulk": is_bulk}
+    rows = [_delivery_row(letter.queue_id, copy, letter.created_at) | lane for copy in remote]
+    if held and letter.submitter is not None:
+        waits = {"state": "held", "held_by": verdict.held_by, "held_for": letter.submitter.account_id} | lane
+        rows += [_delivery_row(letter.queue_id, copy, letter.created_at) | waits for copy in held]
+    return rows
 
 
 def _unique_copies(recipients: Sequence[Addressed]) -> list[LocalCopy]:
@@ -268,15 +212,17 @@ def _entry_row(queue_id: str, content_id: int, content_octets: int, copy: LocalC
     }
 
 
-def _delivery_row(queue_id: str, copy: RemoteCopy, now: int, held_by: str | None = None) -> Row:
+def _delivery_row(queue_id: str, copy: RemoteCopy, now: int) -> Row:
     return {
         "message_id": queue_id,
         "recipient": copy.recipient,
         "domain": copy.domain,
         "notify": copy.notify,
         "orcpt": copy.orcpt,
-        "state": "held" if held_by else "waiting",
-        "held_by": held_by,
+        "state": "waiting",
+        "held_by": None,
+        "held_for": None,
+        "is_bulk": False,
         "next_attempt_at": now,
         "created_at": now,
     }

@@ -11,7 +11,7 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, case, select, update
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -70,6 +70,8 @@ class Account:
     """Of what the forwards send on; without forwards all mail is kept."""
     away: tuple[int, int] | None = None
     """From when to when a vacation reply is sent, in microseconds since 1970."""
+    frozen_why: str | None = None
+    """What it sends is held, and why; None = it is not frozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,26 +302,25 @@ def _load_domains(connection: Connection) -> list[Domain]:
 
 def _load_accounts(connection: Connection, domains: Mapping[int, Domain]) -> list[Account]:
     table = schema.account.c
-    rows = connection.execute(
-        select(table.id, table.local_part, table.domain_id, table.state, table.quota_octets, table.keeps_copy).order_by(
-            table.id
-        )
-    )
+    frozen = case((table.frozen_at.is_not(None), table.frozen_why))
+    columns = (table.id, table.local_part, table.domain_id, table.state, table.quota_octets, table.keeps_copy, frozen)
+    rows = connection.execute(select(*columns).order_by(table.id))
     states = {state.value: state for state in AccountState}
     forwards = _load_forwards(connection)
     away = _load_away(connection)
     return [
         Account(
-            id_,
+            number,
             Address(local_part, domains[domain_id].name),
             domains[domain_id],
             states[state],
-            quota_octets,
-            forwards.get(id_, ()),
+            quota,
+            forwards.get(number, ()),
             keeps_copy,
-            away.get(id_),
+            away.get(number),
+            frozen_why,
         )
-        for id_, local_part, domain_id, state, quota_octets, keeps_copy in rows
+        for number, local_part, domain_id, state, quota, keeps_copy, frozen_why in rows
     ]
 
 
@@ -363,11 +364,8 @@ def _by_owner(rows: Iterable[Any], what: str) -> dict[Any, tuple[Address, ...]]:
 
 
 def _load_rules(connection: Connection) -> list[Rule]:
-    table = schema.limit_rule.c
-    rows = connection.execute(
-        select(table.scope, table.per, table.messages, table.recipients, table.over).order_by(table.id)
-    )
-    return [Rule(scope, Per(per), messages, recipients, Over(over)) for scope, per, messages, recipients, over in rows]
+    rows = connection.execute(select(schema.limit_rule).order_by(schema.limit_rule.c.id))
+    return [Rule(row.scope, Per(row.per), row.messages, row.recipients, Over(row.over), row.first_time) for row in rows]
 
 
 class DirectoryKeeper:

@@ -18,6 +18,7 @@ from mailstack.store.timeline import IS_OPEN, event_row, iso, record_events
 
 BATCH = 1000
 MAX_NUMBER = 2**62
+NOT_HELD: dict[str, None] = {"held_by": None, "held_for": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,15 @@ def hold(connection: Connection, found: Sequence[OpenDelivery], now: int, by: st
 def release(connection: Connection, found: Sequence[OpenDelivery], now: int, by: str) -> int:
     """Let those that are held go on, whatever held them; their time to live begins anew. The number released."""
     going = [one for one in found if one.state == "held"]
-    _set(connection, going, state="waiting", held_by=None, leased_until=0, next_attempt_at=now, created_at=now)
+    _set(
+        connection,
+        going,
+        state="waiting",
+        **NOT_HELD,
+        leased_until=0,
+        next_attempt_at=now,
+        created_at=now,
+    )
     _tell(connection, going, now, "released", f"by {by}")
     return len(going)
 
@@ -114,7 +123,7 @@ def release(connection: Connection, found: Sequence[OpenDelivery], now: int, by:
 def drop(connection: Connection, found: Sequence[OpenDelivery], now: int, by: str) -> list[str]:
     """End deliveries without a report to the sender; gives the content files to remove once it is committed."""
     said = f"dropped by {by}"
-    _set(connection, found, state="failed", held_by=None, leased_until=None, last_reply=said)
+    _set(connection, found, state="failed", **NOT_HELD, leased_until=None, last_reply=said)
     _tell(connection, found, now, "failed", said)
     return release_of(connection, sorted({one.queue_id for one in found}))
 

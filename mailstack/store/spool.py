@@ -45,7 +45,7 @@ _CHANGES = {
 _END = (  # also of what was held meanwhile: an end is an end
     update(delivery)
     .where(delivery.c.id == bindparam("ended"))
-    .values(state=bindparam("became", type_=Text), held_by=None, **_CHANGES)
+    .values(state=bindparam("became", type_=Text), held_by=None, held_for=None, **_CHANGES)
 )
 _DEFER = (
     update(delivery).where(delivery.c.id == bindparam("ended"), text("delivery.state = 'waiting'")).values(**_CHANGES)

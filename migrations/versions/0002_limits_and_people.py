@@ -17,7 +17,9 @@ _BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     _rebuild_limit_rules()
     _add_columns()
+    _change_deliveries()
     _create_limits()
+    _remember_recipients()
     _create_account_services()
     _create_people()
     _rebuild_indexes()
@@ -59,12 +61,51 @@ def _add_columns() -> None:
     op.add_column("account", sa.Column("keeps_copy", sa.Boolean(), nullable=False, server_default=sa.text("true")))
     op.add_column("account", sa.Column("frozen_at", sa.BigInteger()))
     op.add_column("account", sa.Column("frozen_why", sa.Text(), nullable=False, server_default=""))
-    op.add_column("delivery", sa.Column("is_bulk", sa.Boolean(), nullable=False, server_default=sa.text("false")))
+    op.add_column("account", sa.Column("unfrozen_at", sa.BigInteger()))
     op.add_column("usage", sa.Column("first_time", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("message", sa.Column("subject_hash", sa.Text(), nullable=False, server_default=""))
     has_one = sa.text("subject_hash <> ''")
     op.create_index(
         "ix_message_subject_hash", "message", ["subject_hash"], sqlite_where=has_one, postgresql_where=has_one
+    )
+
+
+def _change_deliveries() -> None:
+    op.add_column("delivery", sa.Column("is_bulk", sa.Boolean(), nullable=False, server_default=sa.text("false")))
+    op.add_column("delivery", sa.Column("held_for", sa.BigInteger()))
+    op.execute(
+        "UPDATE delivery SET held_for = (SELECT submitter_id FROM message WHERE message.id = delivery.message_id)"
+        " WHERE state = 'held' AND held_by LIKE 'limit:%'"
+    )
+    is_held_for = sa.text("held_for IS NOT NULL")
+    op.create_index(
+        "ix_delivery_held_for",
+        "delivery",
+        ["held_for", "id"],
+        sqlite_where=is_held_for,
+        postgresql_where=is_held_for,
+    )
+    op.drop_index("ix_delivery_due", "delivery")
+    is_waiting = sa.text("state = 'waiting'")
+    op.create_index(
+        "ix_delivery_due",
+        "delivery",
+        ["domain", "is_bulk", "next_attempt_at", "leased_until"],
+        sqlite_where=is_waiting,
+        postgresql_where=is_waiting,
+    )
+
+
+def _remember_recipients() -> None:
+    """Whom accounts have written to, as far as the timeline and the queue tell: they are no first-time recipients."""
+    op.execute(
+        "INSERT INTO known_recipient (account_id, address, first_at)"
+        " SELECT submitter_id, address, min(at) FROM ("
+        "  SELECT m.submitter_id, lower(e.recipient) AS address, e.at"
+        "   FROM event e JOIN message m ON m.id = e.message_id WHERE e.recipient <> ''"
+        "  UNION ALL SELECT m.submitter_id, lower(d.recipient), d.created_at"
+        "   FROM delivery d JOIN message m ON m.id = d.message_id"
+        " ) AS written WHERE submitter_id IS NOT NULL GROUP BY submitter_id, address"
     )
 
 

@@ -47,7 +47,7 @@ def test_what_is_used_is_shown(host: Database, scope: str) -> None:
     set_rule(host, scope, recipients=4)
     number, _ = host.read_now(lambda connection: accounts.number_of(connection, ROOT, "ann@example.test"))
     now = int(datetime.now(UTC).timestamp())
-    row = {"account_id": number, "domain_id": 1, "second": now, "messages": 2, "recipients": 4}
+    row = {"account_id": number, "domain_id": 1, "second": now, "messages": 2, "recipients": 4, "first_time": 0}
     host.write_now(lambda connection: add_usage(connection, [row]))
     [use] = host.read_now(lambda connection: limits.show(connection, ROOT, scope))
     assert (use.rule.scope, use.used_messages, use.used_recipients) == (scope, 2, 4)

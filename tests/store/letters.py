@@ -7,8 +7,9 @@ from sqlalchemy import Connection, insert, select
 
 from mailstack.policy.limits import Over, Per, Rule
 from mailstack.store import schema
-from mailstack.store.acceptance import Addressed, LocalCopy, PreparedLetter, RemoteCopy, Submitter
+from mailstack.store.acceptance import Addressed, LocalCopy, PreparedLetter, RemoteCopy
 from mailstack.store.content import StagedContent
+from mailstack.store.submissions import Submitter
 
 NOW = schema.micros(datetime(2027, 1, 1, tzinfo=UTC))
 SECOND = 1_000_000
@@ -27,8 +28,15 @@ def add_account(connection: Connection, address: str = "ann@example.test") -> in
     return account_id
 
 
-def rule(recipients: int | None, *, messages: int | None = None, over: Over = Over.HOLD, per: Per = Per.HOUR) -> Rule:
-    return Rule("*", per, messages, recipients, over)
+def rule(
+    recipients: int | None,
+    *,
+    messages: int | None = None,
+    over: Over = Over.HOLD,
+    per: Per = Per.HOUR,
+    first_time: int | None = None,
+) -> Rule:
+    return Rule("*", per, messages, recipients, over, first_time)
 
 
 def submitter(account_id: int, *rules: Rule) -> Submitter:

@@ -40,6 +40,7 @@ account = Table(
     Column("keeps_copy", Boolean, nullable=False, server_default=text("true")),  # of what its `forward` rows send on
     Column("frozen_at", BigInteger),  # sending is held until somebody looks; receiving goes on. NULL = it is not
     Column("frozen_why", Text, nullable=False, server_default=""),
+    Column("unfrozen_at", BigInteger),  # what went before says nothing any more: somebody has looked
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("domain_id", "local_part"),
     CheckConstraint("state IN ('active', 'suspended')", name="state"),

@@ -67,7 +67,8 @@ delivery = Table(
     Column("notify", Integer),  # Notify's value; NULL = the client said nothing
     Column("orcpt", Text),
     Column("state", Text, nullable=False, server_default="waiting"),
-    Column("held_by", Text),  # 'administrator', 'limit: SCOPE per PERIOD' or 'frozen: WHY'
+    Column("held_by", Text),  # why, in words: 'administrator', 'limit: RULE' or 'frozen: WHY'
+    Column("held_for", BigInteger),  # the account whose limits let it go by themselves; its removal clears it
     Column("is_bulk", Boolean, nullable=False, server_default=text("false")),  # second lane: people go first
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_attempt_at", BigInteger, nullable=False),
@@ -78,8 +79,9 @@ delivery = Table(
     CheckConstraint("state IN ('waiting', 'held', 'delivered', 'failed')", name="state"),
     CheckConstraint("(state = 'held') = (held_by IS NOT NULL)", name="held_has_reason"),
     Index(
-        "ix_delivery_due",  # by destination, so that none waits behind another's backlog
+        "ix_delivery_due",  # by destination and lane, so that none waits behind another's backlog
         "domain",
+        "is_bulk",
         "next_attempt_at",
         "leased_until",
         sqlite_where=text("state = 'waiting'"),
@@ -90,6 +92,13 @@ delivery = Table(
         "id",
         sqlite_where=text("state = 'held'"),
         postgresql_where=text("state = 'held'"),
+    ),
+    Index(
+        "ix_delivery_held_for",
+        "held_for",
+        "id",
+        sqlite_where=text("held_for IS NOT NULL"),
+        postgresql_where=text("held_for IS NOT NULL"),
     ),
     Index(
         "ix_delivery_open",
