@@ -20,7 +20,7 @@ from mailstack.cli.host import (
     print_table,
 )
 from mailstack.config_values import parse_size, write_size
-from mailstack.management import account_import, accounts, removal
+from mailstack.management import account_import, accounts, freezing, removal
 from mailstack.management.accounts import AccountView
 from mailstack.management.acts import make_hashes
 
@@ -132,6 +132,7 @@ def show(host: Host, address: str, as_json: bool) -> None:
         [
             ("address", view.address.for_people),
             ("state", view.state),
+            ("frozen", view.frozen_why if view.frozen_at else None),
             ("messages", view.used_messages),
             ("used", write_size(view.used_octets)),
             ("quota", _quota(view)),
@@ -181,6 +182,33 @@ def resume(host: Host, address: str) -> None:
 
 @command.command()
 @click.argument("address")
+@click.option("--why", default="frozen by an administrator", show_default=True, help="What its owner reads.")
+@pass_host
+def freeze(host: Host, address: str, why: str) -> None:
+    """Hold all that an account sends, what waits in the queue too; it receives and fetches as before."""
+    host.write(freezing.freeze, address, why)
+    click.echo(f"{address} is frozen: what it sends is held; let it go with `account unfreeze {address}`")
+
+
+@command.command()
+@click.argument("address")
+@click.option("--drop", is_flag=True, help="First end all that is held for it, without a word to the sender.")
+@pass_host
+def unfreeze(host: Host, address: str, drop: bool) -> None:
+    """Undo `freeze`: what is held goes, oldest first, as the account's limits allow.
+
+    \b
+    mailstack account unfreeze ann@example.org --drop          it was a thief of the password
+    """
+    if drop:
+        dropped = freezing.drop_held(host.database, host.actor, address, host.contents)
+        click.echo(f"{dropped} deliveries were dropped")
+    host.write(freezing.unfreeze, address)
+    click.echo(f"{address} may send again")
+
+
+@command.command()
+@click.argument("address")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @pass_host
 def remove(host: Host, address: str, dry_run: bool) -> None:
@@ -219,6 +247,7 @@ def _told(view: AccountView) -> dict[str, Any]:
         "address": str(view.address),
         "unicode": view.address.for_people,
         "state": view.state,
+        "frozen": view.frozen_why if view.frozen_at else None,
         "quota": view.quota_octets,
         "used": view.used_octets,
         "messages": view.used_messages,

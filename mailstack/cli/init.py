@@ -39,7 +39,10 @@ def command(data: Path, hostname: str, user: str) -> None:
         raise click.ClickException(f'there is no user "{user}" here; make it first, or name another') from None
     config = f"{data}/mailstack.toml"
     click.echo(f"made {config}, a database and a self-signed certificate")
-    click.echo("every account may send to 200 recipients an hour and 1000 a day; change it with `mailstack limit set`")
+    click.echo(
+        "every account may send to 200 recipients an hour and 1000 a day, 200 of them new to it;"
+        " see `mailstack limit --help`"
+    )
     if not is_root:
         click.echo("it listens on high ports, for you are not root; [listen] in the config says where")
     click.echo("now:")

@@ -23,11 +23,15 @@ def command() -> None:
       ann@example.org     that account
       example.org         all its accounts together
       each@example.org    every account of it, for itself
-      *                   every account that has no rule of its own for that window
-    Each recipient of submitted mail counts, over a sliding window; all rules that apply must allow.
+      *                   the default: every account, unless the account itself or
+                          each@ its domain has a limit for the same window
+    Each recipient of submitted mail counts, over a sliding window, and a first-time recipient (one that the account
+    never wrote to before) counts as that too; all limits that apply must allow. A limit per message bounds the
+    recipients of each message.
 
     \b
-    mailstack limit set '*' --per hour --recipients 200
+    mailstack limit set '*' --per day --recipients 1000 --first-time 200
+    mailstack limit set '*' --per message --recipients 100
     mailstack limit set ann@example.org --per day --recipients 5000 --over hold
     mailstack limit show ann@example.org
     """
@@ -35,9 +39,10 @@ def command() -> None:
 
 @command.command("set")
 @click.argument("scope")
-@click.option("--per", type=per_choice, required=True, help="The window.")
+@click.option("--per", type=per_choice, required=True, help="The window, or each message.")
 @click.option("--messages", type=int, help="At most so many messages in it.")
 @click.option("--recipients", type=int, help="At most so many recipients in it.")
+@click.option("--first-time", type=int, help="At most so many recipients in it that it never wrote to before.")
 @click.option(
     "--over",
     type=click.Choice([over.value for over in Over]),
@@ -46,9 +51,17 @@ def command() -> None:
     help="What is over it is refused for now, or accepted, held and released by itself.",
 )
 @pass_host
-def set_(host: Host, scope: str, per: str, messages: int | None, recipients: int | None, over: str) -> None:
+def set_(
+    host: Host,
+    scope: str,
+    per: str,
+    messages: int | None,
+    recipients: int | None,
+    first_time: int | None,
+    over: str,
+) -> None:
     """Set the limit of a scope and window, in place of the one there."""
-    rule = host.write(limits.set_rule, Rule(scope, Per(per), messages, recipients, Over(over)))
+    rule = host.write(limits.set_rule, Rule(scope, Per(per), messages, recipients, Over(over), first_time))
     click.echo(f"at most {rule}; what is over it is {'held' if rule.over is Over.HOLD else 'refused'}")
 
 
@@ -64,9 +77,11 @@ def show(host: Host, scope: str, as_json: bool) -> None:
     shown = host.read(limits.show, scope)
     _print(shown, as_json, f"{scope} has no limit of its own")
     if not as_json and limits.read_scope(scope).is_account:
-        for rule in host.read(limits.applying, scope):
-            if rule not in [use.rule for use in shown]:
-                click.echo(f"also applies: at most {rule}")
+        for use in host.read(limits.of_account, scope):
+            if use.rule.scope != limits.read_scope(scope).text:
+                click.echo(f"also applies: at most {use.rule} ({use.percent} % used)")
+        for held in host.read(limits.held, address=scope):
+            click.echo(f"held: {held.deliveries} deliveries ({held.why})")
 
 
 @command.command("list")
@@ -74,7 +89,7 @@ def show(host: Host, scope: str, as_json: bool) -> None:
 @pass_host
 def list_(host: Host, as_json: bool) -> None:
     """List all limits, as `show` does."""
-    _print(host.read(limits.find), as_json, "there is no limit: every account may send without bound")
+    _print(host.read(limits.find, limit=None), as_json, "there is no limit: every account may send without bound")
 
 
 @command.command()
@@ -97,12 +112,13 @@ def _print(shown: "list[RuleUsage]", as_json: bool, nothing: str) -> None:
             use.rule.per,
             _of(use.used_messages, use.rule.messages),
             _of(use.used_recipients, use.rule.recipients),
+            _of(use.used_first_time, use.rule.first_time),
             use.rule.over,
             use.frees_at,
         )
         for use in shown
     ]
-    print_table(("SCOPE", "PER", "MESSAGES", "RECIPIENTS", "OVER", "FREES AT"), rows, nothing)
+    print_table(("SCOPE", "PER", "MESSAGES", "RECIPIENTS", "FIRST-TIME", "OVER", "FREES AT"), rows, nothing)
 
 
 def _told(use: "RuleUsage") -> dict[str, Any]:
@@ -111,8 +127,10 @@ def _told(use: "RuleUsage") -> dict[str, Any]:
         "per": use.rule.per,
         "messages": use.rule.messages,
         "recipients": use.rule.recipients,
+        "first_time": use.rule.first_time,
         "used_messages": use.used_messages,
         "used_recipients": use.used_recipients,
+        "used_first_time": use.used_first_time,
         "frees_at": use.frees_at,
         "over": use.rule.over,
     }

@@ -32,6 +32,9 @@ class AccountView:
     used_messages: int
     last_login_at: datetime | None
     created_at: datetime
+    frozen_at: datetime | None = None
+    frozen_why: str = ""
+    """Why all it sends is held."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -206,6 +209,8 @@ def _query() -> Select[Any]:
         account.c.state,
         account.c.quota_octets,
         account.c.created_at,
+        account.c.frozen_at,
+        account.c.frozen_why,
         func.coalesce(mailbox.c.used_octets, 0).label("used_octets"),
         func.coalesce(mailbox.c.used_messages, 0).label("used_messages"),
         mailbox.c.last_login_at,
@@ -231,6 +236,8 @@ def _view(row: Row[Any]) -> AccountView:
         used_messages=row.used_messages,
         last_login_at=None if row.last_login_at is None else from_micros(row.last_login_at),
         created_at=from_micros(row.created_at),
+        frozen_at=None if row.frozen_at is None else from_micros(row.frozen_at),
+        frozen_why=row.frozen_why,
     )
 
 

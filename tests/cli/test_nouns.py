@@ -55,6 +55,7 @@ def test_accounts(host: Shell) -> None:
         "address": "ann@example.test",
         "unicode": "ann@example.test",
         "state": "active",
+        "frozen": None,
         "quota": 1 << 30,
         "used": 0,
         "messages": 0,
@@ -91,10 +92,13 @@ def test_aliases(host: Shell) -> None:
 
 def test_limits(host: Shell) -> None:
     default = host.json("limit", "show", "*")
-    assert [(row["per"], row["recipients"], row["over"]) for row in default] == [
-        ("hour", 200, "refuse"),
-        ("day", 1000, "refuse"),
+    assert [(row["per"], row["recipients"], row["first_time"], row["over"]) for row in default] == [
+        ("hour", 200, None, "refuse"),
+        ("day", 1000, 200, "refuse"),
     ]
+    host.run("limit", "set", "*", "--per", "message", "--recipients", "50")
+    assert host.json("limit", "show", "*")[0]["per"] == "message"
+    host.run("limit", "clear", "*", "--per", "message")
     host.run("limit", "set", "ann@example.test", "--per", "minute", "--recipients", "3", "--over", "hold")
     assert host.json("limit", "show", "ann@example.test") == [
         {
@@ -102,8 +106,10 @@ def test_limits(host: Shell) -> None:
             "per": "minute",
             "messages": None,
             "recipients": 3,
+            "first_time": None,
             "used_messages": 0,
             "used_recipients": 0,
+            "used_first_time": 0,
             "frees_at": None,
             "over": "hold",
         }
@@ -114,6 +120,13 @@ def test_limits(host: Shell) -> None:
     host.run("limit", "clear", "ann@example.test")
     assert host.json("limit", "show", "ann@example.test") == []
     assert len(host.json("limit", "list")) == 2
+
+
+def test_an_account_is_frozen_and_let_go(host: Shell) -> None:
+    assert "is frozen" in host.says("account", "freeze", "ann@example.test", "--why", "a burst")
+    assert host.json("account", "show", "ann@example.test")["frozen"] == "a burst"
+    assert "may send again" in host.says("account", "unfreeze", "ann@example.test", "--drop")
+    assert host.json("account", "show", "ann@example.test")["frozen"] is None
 
 
 def test_administrators(host: Shell) -> None:

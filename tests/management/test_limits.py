@@ -1,16 +1,23 @@
 """Sending limits as an administrator sets and sees them."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 
-from mailstack.management import accounts, domains, limits
+from mailstack.management import accounts, domains, freezing, limits
 from mailstack.management.actor import Actor, Refused
 from mailstack.management.domains import DomainTerms
-from mailstack.policy.limits import Over, Per, Rule
+from mailstack.policy.limits import Over, Per, Rule, Used
+from mailstack.store import schema
+from mailstack.store.acceptance import accept_many
+from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
 from mailstack.store.passwords import PasswordHashes
+from mailstack.store.submissions import Submitter
 from mailstack.store.usage import add_usage
+from tests.store.letters import letter, remote
 
 ROOT = Actor("ann", "command line", all_domains=True)
 
@@ -65,6 +72,74 @@ def test_an_account_has_its_own_rules_first(host: Database) -> None:
         ("example.test", Per.HOUR),
         ("*", Per.DAY),
     }
+
+
+def test_a_rule_per_message_caps_recipients_and_no_more(host: Database) -> None:
+    rule = Rule("*", Per.MESSAGE, None, 50, Over.REFUSE)
+    host.write_now(lambda connection: limits.set_rule(connection, ROOT, rule))
+    [use] = host.read_now(lambda connection: limits.show(connection, ROOT, "*"))
+    assert (use.rule, use.percent, use.frees_at) == (rule, 0, None)
+    for wrong in (Rule("*", Per.MESSAGE, 1, 50, Over.REFUSE), Rule("*", Per.MESSAGE, None, 50, Over.HOLD)):
+        with pytest.raises(Refused, match="give --recipients only"):
+            host.write_now(lambda connection, rule=wrong: limits.set_rule(connection, ROOT, rule))  # type: ignore[misc]
+
+
+def test_pages_of_rules_come_in_order(host: Database) -> None:
+    for scope in ("*", "example.test", "ann@example.test"):
+        set_rule(host, scope)
+        set_rule(host, scope, Per.MINUTE)
+    first = host.read_now(lambda connection: limits.find(connection, ROOT, limit=4))
+    last = first[-1].rule
+    rest = host.read_now(lambda connection: limits.find(connection, ROOT, after=(last.scope, last.per), limit=4))
+    found = [(use.rule.scope, use.rule.per) for use in (*first, *rest)]
+    assert found == [(s, p) for s in ("*", "ann@example.test", "example.test") for p in (Per.MINUTE, Per.HOUR)]
+    only = host.read_now(lambda connection: limits.find(connection, ROOT, search="ann"))
+    assert {use.rule.scope for use in only} == {"ann@example.test"}
+
+
+def submit(database: Database, queue_id: str, *recipients: str, frozen_why: str | None = None) -> None:
+    def work(connection: Connection) -> None:
+        number, _ = accounts.number_of(connection, ROOT, "ann@example.test")
+        rules = tuple(limits.applying(connection, ROOT, "ann@example.test"))
+        who = Submitter(number, 1, "ann@example.test", rules, frozen_why)
+        now = schema.micros(datetime.now(UTC))
+        accept_many(connection, [letter(queue_id, *map(remote, recipients), submitter=who, created_at=now)])
+
+    database.write_now(work)
+
+
+def test_a_panel_sees_what_is_used_and_held_and_who_sends_most(host: Database) -> None:
+    set_rule(host, "ann@example.test", recipients=2)
+    submit(host, "M1", "a@far.test", "b@far.test", "c@far.test")
+
+    def read(act: Any, **options: Any) -> Any:
+        return host.read_now(lambda connection: act(connection, ROOT, **options))
+
+    [held] = read(limits.held)
+    assert (held.address, held.deliveries, held.is_frozen) == ("ann@example.test", 1, False)
+    assert held.why == "limit: 2 recipients per hour for ann@example.test"
+    [top] = read(limits.top_senders)
+    assert (top.address, top.used, top.nearest.percent) == ("ann@example.test", Used(1, 2, 2), 100)
+    [use] = read(limits.of_account, address="ann@example.test")
+    assert (use.used_recipients, use.used_first_time, use.account) == (2, 2, "ann@example.test")
+    stranger = Actor("sven", "192.0.2.1", domains=frozenset({"other.test"}))
+    assert host.read_now(lambda connection: limits.held(connection, stranger)) == []
+    assert host.read_now(lambda connection: limits.top_senders(connection, stranger)) == []
+
+
+def test_a_frozen_account_s_mail_is_dropped_in_one_act(host: Database, tmp_path: Any) -> None:
+    submit(host, "M1", "queued@far.test")
+    host.write_now(lambda connection: freezing.freeze(connection, ROOT, "ann@example.test", "a burst"))
+    submit(host, "M2", "new@far.test", frozen_why="a burst")
+    [frozen] = host.read_now(lambda connection: freezing.find(connection, ROOT))
+    assert (frozen.address, frozen.why, frozen.held) == ("ann@example.test", "a burst", 2)
+    contents = ContentStore(tmp_path / "content", 1000)
+    assert freezing.drop_held(host, ROOT, "ann@example.test", contents) == 2
+    host.write_now(lambda connection: freezing.unfreeze(connection, ROOT, "ann@example.test"))
+    states = host.read_now(lambda connection: connection.scalars(select(schema.delivery.c.state)).all())
+    assert states == ["failed", "failed"]
+    acts = host.read_now(lambda connection: connection.scalars(select(schema.audit_entry.c.act)).all())
+    assert acts[-3:] == ["account.freeze", "account.drop_held", "account.unfreeze"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from mailstack.management import (
     app_passwords,
     domains,
     forwards,
+    freezing,
     limits,
     queue,
     removal,
@@ -63,6 +64,8 @@ OWN_DOMAIN: dict[str, Work] = {
     "limits.set each": lambda c, a: limits.set_rule(c, a, rule("each@example.test")),
     "limits.clear account": lambda c, a: limits.clear(c, a, "ann@example.test"),
     "limits.show": lambda c, a: limits.show(c, a, "example.test"),
+    "freezing.freeze": lambda c, a: freezing.freeze(c, a, "ann@example.test", "a burst"),
+    "freezing.unfreeze": lambda c, a: freezing.unfreeze(c, a, "frozen@example.test"),
 }
 OWN_ACCOUNT: dict[str, Work] = {
     "accounts.get": lambda c, a: accounts.get(c, a, "ann@example.test"),
@@ -74,6 +77,8 @@ OWN_ACCOUNT: dict[str, Work] = {
     "forwards.change": lambda c, a: forwards.change(c, a, "ann@example.test", ["sam@far.test"], keeps_copy=True),
     "vacations.get": lambda c, a: vacations.get(c, a, "ann@example.test"),
     "vacations.change": lambda c, a: vacations.change(c, a, "ann@example.test", Vacation("", "Away.")),
+    "limits.of_account": lambda c, a: limits.of_account(c, a, "ann@example.test"),
+    "limits.held": lambda c, a: limits.held(c, a, address="ann@example.test"),
 }
 WHOLE_HOST: dict[str, Work] = {
     "domains.add": lambda c, a: domains.add(c, a, "new.test", DomainTerms()),
@@ -100,9 +105,10 @@ def host(database: Database) -> Database:
     def fill(connection: Connection) -> None:
         for name in ("example.test", "other.test", "empty.test"):
             domains.add(connection, root, name, DomainTerms())
-        for name in ("ann@example.test", "eve@example.test"):
+        for name in ("ann@example.test", "eve@example.test", "frozen@example.test"):
             accounts.add(connection, root, name, SECRET)
         app_passwords.add(connection, root, "ann@example.test", "laptop", "secret")
+        freezing.freeze(connection, root, "frozen@example.test", "a burst")
         aliases.add(connection, root, "info@example.test", ["ann@example.test"])
         administrators.add(connection, root, "root", "hash")
         administrators.add(connection, root, "olga", "hash", ("example.test",))
@@ -128,9 +134,10 @@ def test_lists_show_what_is_theirs(host: Database) -> None:
         return len(host.read_now(lambda connection: act(connection, ROLES[role])))
 
     assert [seen(domains.find, role) for role in ROLES] == [3, 1, 1, 0, 0]
-    assert [seen(accounts.find, role) for role in ROLES] == [2, 2, 0, 0, 0]
+    assert [seen(accounts.find, role) for role in ROLES] == [3, 3, 0, 0, 0]
     assert [seen(aliases.find, role) for role in ROLES] == [1, 1, 0, 0, 0]
     assert [seen(limits.find, role) for role in ROLES] == [2, 2, 0, 0, 0]
+    assert [seen(freezing.find, role) for role in ROLES] == [1, 1, 0, 0, 0]
 
 
 def test_an_administrator_may_set_their_own_password(host: Database) -> None:
