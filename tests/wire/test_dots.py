@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailstack.wire.dots import ChunkReader, ContentReader, Defect, DotStuffer, stuff
@@ -82,6 +82,8 @@ def test_stuffing_in_blocks_is_stuffing_as_a_whole(content, cuts):
 
 
 @given(wild_pieces, places)
+@example(b"..." + b"x" * 28, [])
+@example(b"..." + b"x" * 29, [0, 5])
 def test_chunks_give_the_content_and_see_defects(data, cuts):
     reader = ChunkReader(MAX_LINE)
     content = b"".join(map(reader.feed, cut(data, cuts)))
