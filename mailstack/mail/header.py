@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from mailstack.mail.address import Address, AddressError, parse_address
 
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*")
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.MULTILINE)
 _SIMPLE_MAILBOX = re.compile(
     r"\s*(?:[A-Za-z0-9 .'_-]*|\"[^\"\\]*\"\s*)<([^<>\s\"]+@[^<>\s\"]+)>\s*\Z|\s*([^<>\s\",:;]+@[^<>\s\",:;]+)\s*\Z"
 )
@@ -95,14 +95,15 @@ def mailboxes_of(field: Field) -> list[Address]:
     Raises:
         HeaderError: one of them cannot be read.
     """
+    name = field.name.decode().title()
     simple = _SIMPLE_MAILBOX.match(field.text)
     texts = [simple.group(1) or simple.group(2)] if simple else [pair[1] for pair in getaddresses([field.text])]
     if not texts:
-        raise HeaderError(f"the {field.name.decode().title()} field names nobody")
+        raise HeaderError(f"the {name} field names nobody")
     try:
         return [parse_address(text) for text in texts]
     except AddressError as error:
-        raise HeaderError(f"the From field cannot be read: {error}") from None
+        raise HeaderError(f"the {name} field cannot be read: {error}") from None
 
 
 def complete_submission(section: bytes, *, sender: Address, date: str, message_id: str) -> tuple[bytes, list[Address]]:
@@ -134,7 +135,8 @@ def complete_submission(section: bytes, *, sender: Address, date: str, message_i
         added += b"Date: %s\r\n" % date.encode()
     if b"message-id" not in names:
         added += b"Message-ID: %s\r\n" % message_id.encode()
-    for field in fields:
-        if field.name in _STRIPPED_AT_SUBMISSION:
-            section = section.replace(field.octets, b"", 1)
-    return added + section, authors
+    return added + _FIELD.sub(_strip_field, section), authors
+
+
+def _strip_field(found: re.Match[bytes]) -> bytes:
+    return b"" if found.group(1).lower() in _STRIPPED_AT_SUBMISSION else found.group(0)

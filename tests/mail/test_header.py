@@ -40,6 +40,21 @@ def test_bcc_is_taken_out_with_its_folding() -> None:
     assert b"To: g@h.test\r\n" in mended
 
 
+def test_bcc_is_taken_out_and_nothing_that_looks_like_it() -> None:
+    kept = b"From: a@b.test\r\nX-Bcc: c@d.test\r\nSubject: Bcc: c@d.test\r\n"
+    mended, _ = complete(kept + b"Bcc: c@d.test\r\nbcc :e@f.test\r\nRESENT-BCC:\r\n\tg@h.test\r\n")
+    assert mended == complete(kept)[0]
+
+
+def test_a_field_begins_where_its_line_begins() -> None:
+    assert [field.name for field in read_fields(b"no field From: a@b.test\r\nTo: c@d.test\r\n")] == [b"to"]
+
+
+def test_a_refusal_names_the_field() -> None:
+    with pytest.raises(HeaderError, match="the Sender field"):
+        complete(b"From: a@b.test\r\nSender: nobody\r\n")
+
+
 @pytest.mark.parametrize("name", [b"From", b"Date", b"Message-ID", b"Sender"])
 def test_doubled_fields_are_refused(name: bytes) -> None:
     with pytest.raises(HeaderError, match="more than one"):
