@@ -6,11 +6,12 @@ section 2.3.5); `domain_for_people` gives the U-label form back. Neighbours: `ad
 
 import re
 from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import idna
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
-_LITERAL = re.compile(r"\[(?:IPv6:[0-9A-Fa-f:.]+|\d{1,3}(?:\.\d{1,3}){3})\]\Z", re.IGNORECASE)
+_LITERAL = re.compile(r"\[(?:IPv6:([0-9a-f:.]+)|([0-9.]+))\]\Z", re.IGNORECASE)
 
 
 class DomainError(ValueError):
@@ -28,7 +29,7 @@ def parse_domain(text: str) -> str:
         DomainError: too long, an empty or malformed label, or not valid IDNA 2008.
     """
     if text.startswith("["):
-        if not _LITERAL.match(text):
+        if not _is_literal(text):
             raise DomainError(f"{text[:80]!r} is not an address literal")
         return text.lower()
     name = text.removesuffix(".")
@@ -41,6 +42,17 @@ def parse_domain(text: str) -> str:
         if not _LABEL.match(label):
             raise DomainError(f"{label[:64]!r} is not a valid label of a domain")
     return name
+
+
+def _is_literal(text: str) -> bool:
+    found = _LITERAL.match(text)
+    if not found:
+        return False
+    try:
+        IPv6Address(found[1]) if found[1] else IPv4Address(found[2])
+    except AddressValueError:
+        return False
+    return True
 
 
 def _encode(name: str) -> str:

@@ -19,12 +19,15 @@ class Reply:
 
     @cached_property
     def octets(self) -> bytes:
-        """The reply as it goes over the wire, each line with code and status (RFC 5321 section 4.2.1, RFC 2034)."""
+        """The reply as it goes over the wire, each line with code and status (RFC 5321 section 4.2.1, RFC 2034).
+
+        Always ASCII, for a text that quotes the client may go to one without SMTPUTF8 (RFC 6531 section 3.7.4).
+        """
         lines = self.text.split("\n")
         status = f"{self.status} " if self.status else ""
         out = [f"{self.code}-{status}{line}\r\n" for line in lines[:-1]]
         out.append(f"{self.code} {status}{lines[-1]}\r\n")
-        return "".join(out).encode("utf-8", "replace")
+        return "".join(out).encode("ascii", "backslashreplace")
 
     @property
     def is_positive(self) -> bool:

@@ -18,7 +18,8 @@ def protocol_name(session: SessionFacts, envelope: Envelope) -> str:
 
 def received_field(session: SessionFacts, envelope: Envelope, hostname: str, queue_id: str, now: datetime) -> bytes:
     """The field, folded. Of a client that logged in, neither address nor name of its machine is told to the world."""
-    origin = "authenticated-user" if session.login else f"{session.helo} ([{session.client_address}])"
+    family = "IPv6:" if ":" in session.client_address else ""
+    origin = "authenticated-user" if session.login else f"{session.helo} ([{family}{session.client_address}])"
     lines = [
         f"Received: from {origin}",
         f"\tby {hostname} with {protocol_name(session, envelope)} id {queue_id}",

@@ -85,14 +85,10 @@ def unknown_parameter(keyword: str) -> Reply:
 
 
 def bad_sender(why: str) -> Reply:
-    """A reverse-path that is no address; the text may quote the client, so it is made ASCII."""
-    return reply(501, Status.BAD_SENDER_ADDRESS, _ascii(why))
+    """A reverse-path that is no address."""
+    return reply(501, Status.BAD_SENDER_ADDRESS, why)
 
 
 def bad_recipient(why: str) -> Reply:
-    """A forward-path that is no address; the text may quote the client, so it is made ASCII."""
-    return reply(501, Status.BAD_ADDRESS, _ascii(why))
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "backslashreplace").decode("ascii")
+    """A forward-path that is no address."""
+    return reply(501, Status.BAD_ADDRESS, why)

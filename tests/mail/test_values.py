@@ -65,7 +65,9 @@ def test_tag_and_null_sender() -> None:
 def test_domains() -> None:
     assert parse_domain("Exämple.TEST.") == "xn--exmple-cua.test"
     assert domain_for_people("xn--exmple-cua.test") == "exämple.test"
-    for text in ("", ".", "a..b", "-a.b", "a_b c", "x" * 64 + ".test", "[1.2.3]"):
+    assert parse_domain("[192.0.2.1]") == "[192.0.2.1]"
+    assert parse_domain("[IPv6:2001:DB8::1]") == "[ipv6:2001:db8::1]"
+    for text in ("", ".", "a..b", "-a.b", "a_b c", "x" * 64 + ".test", "[1.2.3]", "[1.2.3.256]", "[IPv6:1::2::3]"):
         with pytest.raises(DomainError):
             parse_domain(text)
 
@@ -79,6 +81,7 @@ def test_status_is_taken_from_a_reply() -> None:
 def test_reply_on_the_wire() -> None:
     assert reply(550, Status.UNKNOWN_MAILBOX, "no\nreally").octets == b"550-5.1.1 no\r\n550 5.1.1 really\r\n"
     assert Reply(354, None, "go on").octets == b"354 go on\r\n"
+    assert Reply(550, None, "<ü@b.test>").octets == b"550 <\\xfc@b.test>\r\n"
     assert str(Reply(451, None, "later").effective_status) == "4.0.0"
 
 
