@@ -14,7 +14,7 @@ class Bounds:
     endless_octets: int = 64 * 1024
     """A line that has not ended after so many octets ends the session."""
     errors: int = 20
-    """Lines that are no command, or out of place, before the session is closed."""
+    """So many lines in a row that are no command, or out of place, close the session."""
     failed_logins: int = 5
     output_octets: int = 256 * 1024
     """`run` pauses once so much waits to be written."""

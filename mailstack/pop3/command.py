@@ -53,7 +53,7 @@ class CommandError(ValueError):
 _AUTHORIZATION = frozenset({State.AUTHORIZATION})
 _TRANSACTION = frozenset({State.TRANSACTION})
 _BOTH = _AUTHORIZATION | _TRANSACTION
-_NUMBER = re.compile(rb"\d{1,10}\Z")
+_NUMBER = re.compile(rb"\d{1,18}\Z")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 COMMANDS: dict[bytes, Rule] = {

@@ -110,6 +110,7 @@ class Session:
             try:
                 line = self._lines.take_line()
             except LineTooLong:
+                self._end_authentication()
                 self._error(replies.LINE_TOO_LONG)
                 continue
             if line is None:
@@ -160,7 +161,11 @@ class Session:
             text = "Log in first" if self.state is State.AUTHORIZATION else "You are logged in already"
             self._error(replies.err(text))
             return None
-        return _HANDLERS[command.rule.verb](self, command)
+        errors = self._errors
+        question = _HANDLERS[command.rule.verb](self, command)
+        if self._errors == errors:
+            self._errors = 0
+        return question
 
     def _say(self, reply: bytes) -> None:
         self._out.append(reply)
