@@ -35,7 +35,7 @@ REFUSALS = {
     LoginRefusal.SUSPENDED: reply(535, Status.ACCOUNT_DISABLED, LoginRefusal.SUSPENDED.value),
     LoginRefusal.TOO_MANY_FAILURES: reply(454, Status.SECURITY_OTHER, LoginRefusal.TOO_MANY_FAILURES.value),
 }
-ACCOUNT_GONE = reply(535, Status.ACCOUNT_DISABLED, "the account is suspended or gone; ask your administrator")
+ACCOUNT_GONE = reply(550, Status.ACCOUNT_DISABLED, "the account is suspended or gone; ask your administrator")
 
 
 class Submission:
@@ -140,7 +140,7 @@ class Submission:
                 date=date_time(now.replace(microsecond=0)),
                 message_id=f"<{letter.queue_id}@{config.hostname}>",
             )
-            refusal = self._refuse_names(account, authors, "From")
+            refusal = self._refuse_names(account, authors, "From or Sender")
             if refusal:
                 raise ContentRefused(refusal)
             letter.note_header(section)
