@@ -116,12 +116,12 @@ def test_nothing_is_parsed_past_an_open_question() -> None:
 def test_too_many_errors_close() -> None:
     driver = Driver(make_session(bounds=Bounds(errors=3)))
     assert driver.send(b"X\r\nX\r\nX\r\nCAPA\r\n").endswith(b"-ERR Too many errors, closing\r\n")
+    assert driver.session.state is State.CLOSED
 
 
 def test_errors_here_and_there_do_not() -> None:
     driver = Driver(make_session(bounds=Bounds(errors=3)))
     assert driver.send(b"X\r\nX\r\nCAPA\r\n" * 5).count(b"IMPLEMENTATION") == 5
-    assert driver.session.state is State.CLOSED
 
 
 def test_too_many_failed_logins_close() -> None:

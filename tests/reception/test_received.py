@@ -23,7 +23,9 @@ STAMP = re.compile(
 
 
 def stamp(recipients=(BOB,), smtputf8=False, **facts):
-    session = SessionFacts(1, Service.MX, **{"client_address": "192.0.2.1", "helo": "a.example", "esmtp": True, **facts})
+    session = SessionFacts(1, Service.MX, "192.0.2.1", helo="a.example", esmtp=True)
+    for name, value in facts.items():
+        setattr(session, name, value)
     envelope = Envelope(parse_address("a@b.example"), list(recipients), smtputf8=smtputf8)
     found = STAMP.match(received_field(session, envelope, "mx.example.test", "M1", NOW).decode())
     assert found
