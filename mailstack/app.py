@@ -33,13 +33,16 @@ from mailstack.login import Logins
 from mailstack.mail.address import Address
 from mailstack.mail.envelope import Recipient
 from mailstack.mail.reply import Reply
+from mailstack.net import systemd
 from mailstack.net.bounds import ConnectionBounds
 from mailstack.net.http import HttpService
-from mailstack.net.listen import Listeners, become, notify_systemd
+from mailstack.net.listen import Listeners
 from mailstack.net.pop3_server import Pop3ServerFactory
 from mailstack.net.resolver import Resolver
 from mailstack.net.smtp_server import SmtpServerFactory
-from mailstack.net.tls import ServerTls, server_options
+from mailstack.net.tls import ServerTls, TlsFilesError, server_options
+from mailstack.operations.rights import become, require_own
+from mailstack.operations.running import mark_running
 from mailstack.policy.limits import Rule
 from mailstack.policy.retry import RetryPolicy
 from mailstack.policy.vacation import AGAIN_AFTER
@@ -60,6 +63,7 @@ from mailstack.store.absences import forget_answers
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import DirectoryKeeper
+from mailstack.store.engine import sqlite_file
 from mailstack.store.held import has_held, release_held
 from mailstack.store.mailboxes import RENEW_LEASES_EACH, Mailboxes
 from mailstack.store.passwords import Passwords
@@ -81,7 +85,9 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
         ready: called once every port listens.
 
     Raises:
-        ListenError: an address cannot be listened on, or the user does not exist; nothing was started.
+        ListenError: an address cannot be listened on; nothing was started.
+        RightsError: the user does not exist, or may not write the data; nothing was started.
+        TlsFilesError: the certificate cannot be used; nothing was started.
     """
     from twisted.internet import reactor as installed
 
@@ -92,15 +98,18 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
     listeners = Listeners()
     for service in SERVICES:
         listeners.bind(service, getattr(config.listen, service))
+    listeners.refuse_unused()
     tls = server_options(config.tls.certificate, config.tls.key)
     become(config.user)
+    require_own(config.data, sqlite_file(config.database, config.data))
+    mark_running(config.data)
     host = Host(config, reactor, listeners, tls)
     trouble: list[Failure] = []
 
     async def start() -> None:
         await host.start()
         maillog.started(listeners.describe())
-        notify_systemd("READY=1")
+        systemd.notify(systemd.READY)
         ready()
 
     def give_up(failure: Failure) -> None:
@@ -328,17 +337,19 @@ class Host:
 
     def reload(self) -> None:
         """Read the certificate anew; connections that stand go on."""
+        systemd.notify(systemd.reloading())
         try:
             self._tls.reload()
-        except (OSError, ValueError) as error:
+        except TlsFilesError as error:
             maillog.trouble("certificate", error)
         else:
             maillog.log_event("reloaded", what="certificate")
+        systemd.notify(systemd.READY)
 
     async def stop(self) -> None:
         """Stop listening, let what runs come to its end within the grace, close the store."""
         maillog.stopping("asked to")
-        notify_systemd("STOPPING=1")
+        systemd.notify(systemd.STOPPING)
         await self._listeners.stop()
         for chore in self._chores:
             if chore.running:

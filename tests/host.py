@@ -16,7 +16,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -174,12 +174,12 @@ class Host:
 
     # --- the server --------------------------------------------------------------------------------------------------
 
-    def start(self, timeout: float = 30.0, **popen: Any) -> "Host":
-        """Start `mailstack serve` and wait for `ready`."""
+    def start(self, timeout: float = 30.0, before: Sequence[str] = (), **popen: Any) -> "Host":
+        """Start `mailstack serve`, with a command `before` it that runs it, and wait for `ready`."""
         said = self.folder / "host.out"
         with self.log.open("ab") as log, said.open("wb") as out:
             self.process = subprocess.Popen(
-                [*_command(), "--config", str(self.config), "serve"],
+                [*before, *_command(), "--config", str(self.config), "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,

@@ -99,15 +99,26 @@ def _is_ours(error: Exception) -> bool:
     from mailstack.config_file import ConfigError
     from mailstack.management.actor import Refused
     from mailstack.net.listen import ListenError
+    from mailstack.net.tls import TlsFilesError
     from mailstack.operations.certificates import CertificateError
     from mailstack.operations.new_host import HostExists
+    from mailstack.operations.rights import RightsError
     from mailstack.store.database import DatabaseUrlError, StoreTrouble
 
     if isinstance(error, StoreTrouble):
         error.args = (f"the database fails now ({error}); see that it runs and has room, then try again",)
-    return isinstance(
-        error, (ConfigError, Refused, ListenError, CertificateError, HostExists, DatabaseUrlError, StoreTrouble)
+    ours = (
+        ConfigError,
+        Refused,
+        ListenError,
+        TlsFilesError,
+        RightsError,
+        CertificateError,
+        HostExists,
+        DatabaseUrlError,
+        StoreTrouble,
     )
+    return isinstance(error, ours)
 
 
 def _tell(message: str) -> None:

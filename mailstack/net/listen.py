@@ -1,21 +1,19 @@
 """Listening sockets: bound before privileges are dropped, or handed over by systemd; adopted by the reactor afterwards.
 
-`app.py` binds all sockets first, then may become another user, then opens what that user owns, then adopts. Names of
-sockets from systemd are `FileDescriptorName=` of its socket units (sd_listen_fds(3)).
+`app.py` binds all sockets first, then may become another user, then opens what that user owns, then adopts.
+Neighbour: `systemd` knows the sockets that came with names.
 """
 
-import grp
 import os
-import pwd
 import socket
 from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IReactorSocket
 from twisted.internet.protocol import ServerFactory
-from twisted.python.systemd import ListenFDs
 
 from mailstack.config_values import split_host_port
+from mailstack.net.systemd import take_sockets
 
 BACKLOG = 1024
 """Connections that the kernel completes for us while the reactor is busy."""
@@ -29,7 +27,7 @@ class Listeners:
     """All listening sockets of the host, by service."""
 
     def __init__(self) -> None:
-        self._inherited = ListenFDs.fromEnvironment()
+        self._passed = take_sockets(os.environ)
         self._sockets: dict[str, list[socket.socket]] = {}
         self._ports: list[IListeningPort] = []
 
@@ -40,15 +38,26 @@ class Listeners:
             ListenError: one of them cannot be had.
         """
         for address in addresses:
-            found = self._inherit(address) if address.startswith("systemd:") else [_bind(service, address)]
+            found = self._take(address) if address.startswith("systemd:") else [bind_socket(service, address)]
             self._sockets.setdefault(service, []).extend(found)
 
-    def _inherit(self, address: str) -> list[socket.socket]:
+    def _take(self, address: str) -> list[socket.socket]:
         name = address.removeprefix("systemd:")
-        descriptors = self._inherited.inheritedNamedDescriptors()
-        if name not in descriptors:
+        if name not in self._passed:
             raise ListenError(f"no socket named {name!r} came from systemd; set FileDescriptorName={name} in its unit")
-        return [socket.socket(fileno=os.dup(descriptors[name]))]
+        taken = self._passed.pop(name)
+        if not all(_is_listening(one) for one in taken):
+            raise ListenError(f"the socket {name!r} of systemd is no ListenStream= with Accept=no; mend its unit")
+        return taken
+
+    def refuse_unused(self) -> None:
+        """A socket that systemd opened and nobody serves would let clients hang.
+
+        Raises:
+            ListenError: there is one.
+        """
+        for name in self._passed:
+            raise ListenError(f"systemd passed a socket named {name!r}; name it in [listen] as systemd:{name}")
 
     def adopt(self, reactor: IReactorSocket, service: str, factory: ServerFactory) -> None:
         """Let the reactor accept connections for a service."""
@@ -69,7 +78,12 @@ class Listeners:
         self._ports.clear()
 
 
-def _bind(service: str, address: str) -> socket.socket:
+def bind_socket(service: str, address: str) -> socket.socket:
+    """A socket that listens on `address:port`.
+
+    Raises:
+        ListenError: it cannot be had.
+    """
     try:
         host, port = split_host_port(address)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -90,30 +104,6 @@ def _bind(service: str, address: str) -> socket.socket:
     return bound
 
 
-def become(user: str) -> None:
-    """Become a user and its groups, for good; nothing happens when the process is not root.
-
-    Raises:
-        ListenError: there is no such user.
-    """
-    if not user or os.getuid() != 0:
-        return
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise ListenError(f"there is no user {user!r} to run as; create it or change the user setting") from None
-    groups = [group.gr_gid for group in grp.getgrall() if user in group.gr_mem]
-    os.setgroups([*groups, entry.pw_gid])
-    os.setgid(entry.pw_gid)
-    os.setuid(entry.pw_uid)
-    os.environ["HOME"] = entry.pw_dir
-
-
-def notify_systemd(state: str) -> None:
-    """Tell systemd of a state such as `READY=1` (sd_notify(3)); nothing happens without systemd."""
-    path = os.environ.get("NOTIFY_SOCKET", "")
-    if not path:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
-        notifier.connect("\0" + path[1:] if path.startswith("@") else path)
-        notifier.sendall(state.encode())
+def _is_listening(passed: socket.socket) -> bool:
+    is_inet = passed.family in (socket.AF_INET, socket.AF_INET6)
+    return is_inet and bool(passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

@@ -13,6 +13,10 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 
+class TlsFilesError(Exception):
+    """The certificate or its key cannot be used; the message says what, why and the mend."""
+
+
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
     """Our certificate and key, TLS 1.2 and later. `reload` takes new files for the connections that follow."""
@@ -26,16 +30,26 @@ class ServerTls:
         """Read the files again; on an error the old certificate stays in use.
 
         Raises:
-            OSError, OpenSSL.SSL.Error: the files cannot be read or do not belong together.
+            TlsFilesError: the files cannot be read or do not belong together.
         """
         self._context = self._load()
 
     def _load(self) -> SSL.Context:
         context = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
-        self._key.read_bytes()  # an OSError names the file, OpenSSL's own error does not
-        context.use_certificate_chain_file(str(self._certificate))
-        context.use_privatekey_file(str(self._key))
-        context.check_privatekey()
+        try:
+            for path in (self._certificate, self._key):
+                path.read_bytes()  # an OSError names the file, OpenSSL's own error does not
+            context.use_certificate_chain_file(str(self._certificate))
+            context.use_privatekey_file(str(self._key))
+            context.check_privatekey()
+        except OSError as error:
+            raise TlsFilesError(
+                f"{error.filename} cannot be read ({error.strerror}); let our user read it, or start again as root"
+            ) from None
+        except SSL.Error:
+            raise TlsFilesError(
+                f"{self._certificate} and {self._key} are no certificate and its key in PEM form; name the right pair"
+            ) from None
         return context
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
@@ -60,7 +74,7 @@ class OpportunisticTls:
 
 
 def server_options(certificate: Path, key: Path) -> ServerTls:
-    """The TLS side of our listening ports, from PEM files (the chain, and its key)."""
+    """The TLS side of our listening ports, from PEM files (the chain, and its key); raises TlsFilesError."""
     return ServerTls(certificate, key)
 
 

@@ -79,6 +79,12 @@ def parse_url(url: str, data: Path) -> URL:
     )
 
 
+def sqlite_file(url: str, data: Path) -> Path | None:
+    """The file of an SQLite database; None for another. Raises as `parse_url`."""
+    parsed = parse_url(url, data)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
 def writer_engine(url: URL, *, connections: int = 1) -> Engine:
     """An engine whose transactions may write; up to `connections` are kept open, a few more at need."""
     if url.get_backend_name() == "sqlite":
