@@ -1,7 +1,8 @@
 """POP3 on a socket: moves octets between the transport and the pure session and carries its questions (RFC 1939, 2595).
 
 Replies to pipelined commands leave in one write. A client that does not read stops being served, one that floods
-stops being read, one that is silent for ten minutes is closed without deleting anything (RFC 1939 section 3).
+stops being read, one that is silent for ten minutes, or has not logged in by then, is closed without deleting anything
+(RFC 1939 section 3).
 Neighbours: `pop3/session` is the protocol, `retrieval` answers (as a `Visit`), `bounds` counts connections.
 """
 
@@ -19,6 +20,7 @@ from zope.interface import implementer
 
 from mailstack.config import Pop3
 from mailstack.net.bounds import Admission, ConnectionBounds
+from mailstack.net.open_connections import OpenConnections
 from mailstack.net.prompt_write import write_promptly
 from mailstack.pop3 import replies
 from mailstack.pop3.command import State
@@ -44,6 +46,8 @@ INPUT_OCTETS = 32 * 1024
 """Commands waiting to be acted on: beyond this the client is not read."""
 LINGER = timedelta(seconds=20)
 """How long a closed connection may take to drain."""
+LET_GO = timedelta(seconds=2)
+"""At a shutdown, after its grace: how long an aborted session may take to let go of its maildrop."""
 _NOT_NOW = Refused("Not possible just now, try again later", replies.Code.SYS_TEMP)
 
 _SECRET = secrets.token_bytes(32)
@@ -85,8 +89,7 @@ class Pop3ServerFactory(ServerFactory):
         self.bounds = bounds
         self.clock = clock
         self.on_bug = on_bug
-        self.connections: set[Pop3Server] = set()
-        self._empty: Deferred[None] | None = None
+        self.connections: OpenConnections[Pop3Server] = OpenConnections(clock)
 
     def buildProtocol(self, addr: IAddress | None) -> "Pop3Server":
         """Serve a connection."""
@@ -95,24 +98,15 @@ class Pop3ServerFactory(ServerFactory):
     def gone(self, connection: "Pop3Server") -> None:
         """A connection has ended."""
         self.connections.discard(connection)
-        if not self.connections and self._empty is not None:
-            self._empty.callback(None)
-            self._empty = None
 
     async def shutdown(self, grace: timedelta) -> None:
         """End all sessions: idle ones at once, others once their question is answered, by force after the grace."""
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.end_soon()
-        if self.connections:
-            self._empty = Deferred()
-            force = self.clock.callLater(grace.total_seconds(), self._abort_all)
-            await self._empty
-            if force.active():
-                force.cancel()
-
-    def _abort_all(self) -> None:
-        for connection in list(self.connections):
+        await self.connections.wait_until_none(grace.total_seconds())
+        for connection in self.connections:
             connection.abort()
+        await self.connections.wait_until_none(LET_GO.total_seconds())
 
 
 @implementer(IPushProducer)
@@ -171,7 +165,6 @@ class Pop3Server(Protocol):
         """Act on what arrived."""
         if self._closing:
             return
-        self._active_at = self._clock.seconds()
         self._session.receive(data)
         self._pump()
 
@@ -195,7 +188,7 @@ class Pop3Server(Protocol):
     def resumeProducing(self) -> None:
         """The client has read it."""
         self._output_full = False
-        self._active_at = self._clock.seconds()
+        self._note_progress()
         if self._drained is not None:
             drained, self._drained = self._drained, None
             drained.callback(None)
@@ -216,6 +209,7 @@ class Pop3Server(Protocol):
         while not (self._asking or self._output_full or self._lost):
             question = session.run()
             if output := session.take_output():
+                self._note_progress()
                 write_promptly(self.transport, output)
             if question is not None:
                 self._ask(question)
@@ -226,6 +220,11 @@ class Pop3Server(Protocol):
             self._close()
         else:
             self._bound_input()
+
+    def _note_progress(self) -> None:
+        """Whole commands keep a session alive, not octets now and then; and who has logged in, not who might."""
+        if self._visit is not None and self._session.maildrop is not None:
+            self._active_at = self._clock.seconds()
 
     def _bound_input(self) -> None:
         is_much = self._session.waiting_octets > INPUT_OCTETS

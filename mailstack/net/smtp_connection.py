@@ -180,6 +180,7 @@ class SmtpConnection(Protocol):
                     break
             elif isinstance(event, SlowDown):
                 await self._wait(event.seconds)
+                self._write_output()
             elif isinstance(event, StartTls | Close):
                 self._write_output()
                 dispatcher.abandon()

@@ -5,13 +5,13 @@ Neighbours: `app.py` makes one for each of smtp, submission and submissions; `sm
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 
 from mailstack.config import Smtp
 from mailstack.net.bounds import ConnectionBounds
+from mailstack.net.open_connections import OpenConnections
 from mailstack.net.smtp_connection import SmtpConnection
 from mailstack.net.tls import ServerTls
 from mailstack.smtp.profile import Profile
@@ -50,7 +50,7 @@ class SmtpServerFactory(ServerFactory):
             tls: for STARTTLS and `implicit_tls`; None = TLS is not offered.
             clock: the reactor, or a test's clock.
             report_bug: told what was going on and the exception, which should not have been.
-            bounds: shared with the other SMTP services; its own when None.
+            bounds: shared by the ports of one service; its own when None.
             implicit_tls: TLS from the first octet (RFC 8314 section 3.3).
             secret: random, the same on all nodes: makes up SCRAM salts of accounts that do not exist.
         """
@@ -59,10 +59,12 @@ class SmtpServerFactory(ServerFactory):
         self.tls = tls
         self.clock = clock
         self.report_bug = report_bug
-        self.bounds = bounds or ConnectionBounds(limits.max_connections, limits.max_connections_per_address)
+        if bounds is None:
+            bounds = ConnectionBounds(limits.max_connections, limits.max_connections_per_address)
+        self.bounds = bounds
         self.implicit_tls = implicit_tls
         self.is_stopping = False
-        self.connections: set[SmtpConnection] = set()
+        self.connections: OpenConnections[SmtpConnection] = OpenConnections(clock)
         self.profile = Profile(
             hostname=hostname,
             service=service,
@@ -74,7 +76,6 @@ class SmtpServerFactory(ServerFactory):
             hard_errors=limits.hard_errors,
             secret=secret,
         )
-        self._emptied: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> SmtpConnection:
         """One more connection."""
@@ -83,8 +84,6 @@ class SmtpServerFactory(ServerFactory):
     def forget(self, connection: SmtpConnection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
-        if not self.connections:
-            self._end_wait()
 
     async def shutdown(self) -> None:
         """421 to whoever is idle; running transactions may end within the grace; then 421 to all.
@@ -92,25 +91,11 @@ class SmtpServerFactory(ServerFactory):
         To be called once nothing listens any more.
         """
         self.is_stopping = True
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.stop()
-        await self._wait_until_empty(self.limits.shutdown_grace.total_seconds())
-        for connection in list(self.connections):
+        await self.connections.wait_until_none(self.limits.shutdown_grace.total_seconds())
+        for connection in self.connections:
             connection.cut()
-        await self._wait_until_empty(LAST_WORDS_SECONDS)
-        for connection in list(self.connections):
+        await self.connections.wait_until_none(LAST_WORDS_SECONDS)
+        for connection in self.connections:
             connection.transport.abortConnection()
-
-    async def _wait_until_empty(self, seconds: float) -> None:
-        if not self.connections:
-            return
-        self._emptied = Deferred()
-        call = self.clock.callLater(seconds, self._end_wait)
-        await self._emptied
-        if call.active():
-            call.cancel()
-
-    def _end_wait(self) -> None:
-        emptied, self._emptied = self._emptied, None
-        if emptied is not None:
-            emptied.callback(None)

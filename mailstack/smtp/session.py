@@ -209,6 +209,9 @@ class Session:
         return True
 
     def _read_auth_line(self) -> bool:
+        if self._is_stopping:  # no transaction is open while somebody logs in
+            self.end(replies.SHUTTING_DOWN)
+            return True
         try:
             line = self._input.take_line()
         except LineTooLong:

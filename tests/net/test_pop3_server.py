@@ -7,45 +7,18 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from mailstack.config import Pop3
 from mailstack.net.bounds import ConnectionBounds
-from mailstack.net.pop3_server import LINGER, Pop3Server, Pop3ServerFactory
+from mailstack.net.pop3_server import LET_GO, LINGER, Pop3Server, Pop3ServerFactory
 from mailstack.pop3.questions import LoggedIn, Refused
+from tests.net.transport import Transport
 from tests.pop3.test_dialogs import DIALOGS, assert_said, read_dialog
 from tests.pop3.world import PASSWORD, USER, FakeVisit
 
 LOGIN = f"USER {USER}\r\nPASS {PASSWORD}\r\n".encode()
 IDLE = Pop3().idle_timeout.total_seconds()
-
-
-class Transport(StringTransport):
-    """Keeps what is written; a client that does not read is `fill`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes = 0
-        self.tls = 0
-        self.aborted = False
-        self.room: int | None = None
-
-    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802
-        pass
-
-    def startTLS(self, options: object) -> None:  # noqa: N802
-        self.tls += 1
-
-    def abortConnection(self) -> None:  # noqa: N802
-        self.aborted = True
-        self.loseConnection()
-
-    def write(self, data: bytes) -> None:
-        self.writes += 1
-        super().write(data)
-        if self.room is not None and len(self.value()) > self.room and self.producer is not None:
-            self.producer.pauseProducing()
 
 
 class Lab:
@@ -139,7 +112,7 @@ def test_a_connection_lost_while_logging_in_frees_the_maildrop() -> None:
     assert visit.closed == 0
     visit.go.callback(None)
     assert (visit.closed, visit.maildrop) == (1, None)
-    assert lab.factory.connections == set()
+    assert len(lab.factory.connections) == 0
 
 
 def test_a_dropped_connection_deletes_nothing_and_frees_the_maildrop(lab: Lab) -> None:
@@ -171,6 +144,28 @@ def test_silence_closes_without_deleting(lab: Lab) -> None:
     assert lab.transport.disconnecting
     assert (lab.visit.committed, lab.visit.closed) == (0, 1)
     assert len(lab.visit.messages) == 3
+
+
+def test_octets_now_and_then_keep_no_session_alive(lab: Lab) -> None:
+    lab.send(LOGIN)
+    for octet in b"NOOP":
+        lab.send(bytes([octet]))
+        lab.clock.advance(IDLE / 4 + 1)
+    assert lab.transport.disconnecting
+
+
+def test_who_has_not_logged_in_by_then_is_closed_whatever_he_says(lab: Lab) -> None:
+    for _ in range(4):
+        assert lab.send(b"CAPA\r\n").startswith(b"+OK")
+        lab.clock.advance(IDLE / 4 + 1)
+    assert lab.transport.disconnecting
+
+
+def test_a_handshake_that_stalls_ends() -> None:
+    lab = Lab(implicit_tls=True)
+    lab.clock.advance(IDLE + 1)
+    lab.clock.advance(LINGER.total_seconds())
+    assert lab.transport.aborted
 
 
 def test_who_does_not_read_is_not_served_and_in_the_end_aborted(lab: Lab) -> None:
@@ -297,6 +292,8 @@ def test_shutdown_lets_a_commit_end() -> None:
 def test_shutdown_is_bounded() -> None:
     lab = Lab(SlowVisit())
     lab.send(LOGIN)
-    Deferred.fromCoroutine(lab.factory.shutdown(timedelta(seconds=30)))
+    done = Deferred.fromCoroutine(lab.factory.shutdown(timedelta(seconds=30)))
     lab.clock.advance(31)
     assert lab.transport.aborted
+    lab.clock.advance(LET_GO.total_seconds())
+    assert done.called
