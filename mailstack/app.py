@@ -68,6 +68,7 @@ from mailstack.store.held import has_held, release_held
 from mailstack.store.mailboxes import RENEW_LEASES_EACH, Mailboxes
 from mailstack.store.passwords import Passwords
 from mailstack.store.schema import micros
+from mailstack.store.settings import SCRAM_SECRET, lasting_secret
 from mailstack.store.spool import Spool
 from mailstack.store.usage import forget_usage
 
@@ -219,8 +220,9 @@ class Host:
     async def start(self) -> None:
         """Read the directory, take connections, start the queue."""
         await self._keeper.start()
-        self._make_smtp_services()
-        self._make_pop3_services()
+        secret = await self._database.write(lambda connection: lasting_secret(connection, SCRAM_SECRET))
+        self._make_smtp_services(secret.encode())
+        self._make_pop3_services(secret.encode())
         self._make_panel()
         await self._runner.start()
         self._repeat(DAY_SECONDS, self._daily)
@@ -228,7 +230,7 @@ class Host:
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
 
-    def _make_smtp_services(self) -> None:
+    def _make_smtp_services(self, secret: bytes) -> None:
         config = self._config
         room = Room(config.data, self._database, config.smtp.max_message_size)
         domains = SenderDomains(self._resolver.sender_domain_status, self._reactor)
@@ -237,11 +239,22 @@ class Host:
             config, self._keeper, self._intake, room, logins=self._logins, allowances=Allowances(self._database)
         )
         self._submission = submission
-        self._listen_smtp("smtp", inbound, Service.MX)
-        self._listen_smtp("submission", submission, Service.SUBMISSION)
-        self._listen_smtp("submissions", submission, Service.SUBMISSION, implicit_tls=True)
+        # One bound for strangers and one for our own people: a flood on port 25 keeps nobody from sending.
+        from_world, from_us = (_smtp_bounds(config) for _ in range(2))
+        self._listen_smtp("smtp", inbound, Service.MX, from_world, secret)
+        self._listen_smtp("submission", submission, Service.SUBMISSION, from_us, secret)
+        self._listen_smtp("submissions", submission, Service.SUBMISSION, from_us, secret, implicit_tls=True)
 
-    def _listen_smtp(self, name: str, reception: Reception, service: Service, *, implicit_tls: bool = False) -> None:
+    def _listen_smtp(
+        self,
+        name: str,
+        reception: Reception,
+        service: Service,
+        bounds: ConnectionBounds,
+        secret: bytes,
+        *,
+        implicit_tls: bool = False,
+    ) -> None:
         factory = SmtpServerFactory(
             reception,
             self._config.smtp,
@@ -250,13 +263,14 @@ class Host:
             tls=self._tls,
             clock=self._reactor,
             report_bug=maillog.bug,
+            bounds=bounds,
             implicit_tls=implicit_tls,
-            secret=secrets.token_bytes(32),
+            secret=secret,
         )
         self._smtp.append(factory)
         self._listeners.adopt(self._reactor, name, factory)
 
-    def _make_pop3_services(self) -> None:
+    def _make_pop3_services(self, secret: bytes) -> None:
         settings = self._config.pop3
         retrieval = Retrieval(self._logins, self._mailboxes, self._keeper, settings, _now)
         bounds = ConnectionBounds(settings.max_connections, settings.max_connections_per_address)
@@ -269,6 +283,7 @@ class Host:
                 bounds=bounds,
                 clock=self._reactor,
                 on_bug=maillog.bug,
+                secret=secret,
             )
             self._pop3.append(factory)
             self._listeners.adopt(self._reactor, name, factory)
@@ -366,6 +381,10 @@ class Host:
         self._keeper.stop()
         self._passwords.stop()
         self._database.close()
+
+
+def _smtp_bounds(config: Config) -> ConnectionBounds:
+    return ConnectionBounds(config.smtp.max_connections, config.smtp.max_connections_per_address)
 
 
 def _now() -> datetime:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from mailstack.mail.address import AddressError, parse_address
 from mailstack.management.actor import Actor, Refused, record
 from mailstack.store.schema import account, administrator, credential, domain, micros, panel_session, role, setting
+from mailstack.store.settings import lasting_secret, put_setting
 
 ARGON2 = argon2.using(type="ID", memory_cost=19 * 1024, time_cost=2, parallelism=1)
 MIN_PASSWORD = 10
@@ -171,19 +172,9 @@ def change_own_password(connection: Connection, person: Person, hashed: str, sou
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
-def put_setting(connection: Connection, name: str, value: str) -> None:
-    """Keep a secret of the host under a name."""
-    if not connection.execute(update(setting).where(setting.c.name == name).values(value=value)).rowcount:
-        connection.execute(insert(setting).values(name=name, value=value))
-
-
 def panel_secret(connection: Connection) -> str:
     """The key that signs the panel's cookies, made at the first start; nodes of one database share it."""
-    found = connection.scalar(select(setting.c.value).where(setting.c.name == "panel.secret"))
-    if found is None:
-        found = secrets.token_urlsafe(32)
-        put_setting(connection, "panel.secret", found)
-    return found
+    return lasting_secret(connection, "panel.secret")
 
 
 def _digest(token: str) -> str:

@@ -50,8 +50,6 @@ LET_GO = timedelta(seconds=2)
 """At a shutdown, after its grace: how long an aborted session may take to let go of its maildrop."""
 _NOT_NOW = Refused("Not possible just now, try again later", replies.Code.SYS_TEMP)
 
-_SECRET = secrets.token_bytes(32)
-
 OnBug = Callable[[str, Failure], None]
 
 
@@ -70,6 +68,7 @@ class Pop3ServerFactory(ServerFactory):
         bounds: ConnectionBounds,
         clock: IReactorTime,
         on_bug: OnBug,
+        secret: bytes = b"",
     ) -> None:
         """Prepare a service.
 
@@ -81,6 +80,7 @@ class Pop3ServerFactory(ServerFactory):
             bounds: counts connections, with other services or alone.
             clock: for time-outs.
             on_bug: is told of exceptions that should not be.
+            secret: random, the same on all nodes: makes up SCRAM salts of accounts that do not exist.
         """
         self.visit = visit
         self.settings = settings
@@ -89,6 +89,7 @@ class Pop3ServerFactory(ServerFactory):
         self.bounds = bounds
         self.clock = clock
         self.on_bug = on_bug
+        self.secret = secret
         self.connections: OpenConnections[Pop3Server] = OpenConnections(clock)
 
     def buildProtocol(self, addr: IAddress | None) -> "Pop3Server":
@@ -153,7 +154,7 @@ class Pop3Server(Protocol):
         self._session = Session(
             offers=self._visit.offers,
             make_nonce=_make_nonce,
-            secret=_SECRET,
+            secret=factory.secret,
             tls_offered=factory.tls_options is not None,
             tls_on=factory.implicit_tls,
         )

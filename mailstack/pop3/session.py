@@ -54,7 +54,7 @@ class Session:
         Args:
             offers: EXPIRE and LOGIN-DELAY as they are told before the account is known.
             make_nonce: a fresh SCRAM nonce, printable and without comma.
-            secret: of this process; makes up SCRAM salts of accounts that do not exist.
+            secret: of this host; makes up SCRAM salts of accounts that do not exist.
             tls_offered: whether STLS can be answered with TLS.
             tls_on: whether the connection began with TLS.
             bounds: what the session may cost.
