@@ -14,6 +14,7 @@ import socket
 import string
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
@@ -232,7 +233,7 @@ class Host:
 
     def _make_smtp_services(self, secret: bytes) -> None:
         config = self._config
-        room = Room(config.data, self._database, config.smtp.max_message_size)
+        room = Room((config.data, Path(config.content)), self._database, config.smtp.max_message_size)
         domains = SenderDomains(self._resolver.sender_domain_status, self._reactor)
         inbound = Inbound(config, self._keeper, self._intake, room, domains.find)
         submission = Submission(

@@ -4,6 +4,7 @@
 Neighbour: `systemd` knows the sockets that came with names.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Iterable
@@ -100,6 +101,8 @@ def bind_socket(service: str, address: str) -> socket.socket:
         ) from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            why = f"{why}: stop the program that has it (`ss -ltnp` names it)"
         raise ListenError(f"cannot listen on {address} for {service}: {why}; change [listen] {service}") from None
     return bound
 

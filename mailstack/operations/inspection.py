@@ -1,66 +1,35 @@
 """What is wrong with a host, found without starting anything: `mailstack check`.
 
-Neighbours: `config_file` has read the settings before; `certificates` reads the pair; `store/migrate` knows the
-database's version.
+Neighbours: `config_file` has read the settings before; `inspect_files` and `inspect_ports` look at what their names
+say; `certificates` reads the pair; `store/migrate` knows the database's version.
 """
 
 import os
-import pwd
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from mailstack.config import Config
 from mailstack.mail.address import Address
 from mailstack.operations.certificates import CertificateError, inspect_certificate
+from mailstack.operations.findings import Finding
+from mailstack.operations.inspect_files import inspect_files
+from mailstack.operations.inspect_ports import inspect_ports
 from mailstack.store import migrate
-from mailstack.store.content import free_space
 from mailstack.store.database import Database, DatabaseUrlError, StoreTrouble
 from mailstack.store.directory import Directory, DomainKind, load_directory
 
 RENEW_BEFORE = timedelta(days=14)
-LOW_DISK_SHARE = 0.1
-_PRIVILEGED = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something to know, in one line with the mend; `is_wrong` when the host cannot work as it is."""
-
-    what: str
-    is_wrong: bool = True
 
 
 def inspect_host(config: Config, now: datetime) -> list[Finding]:
     """Look at folders, certificate, ports, database and directory; the findings, in that order."""
     return [
-        *_folders(config),
+        *inspect_files(config),
         *_certificate(config, now),
-        *_ports(config),
+        *inspect_ports(config),
         *_smarthost(config),
         *_database(config),
     ]
-
-
-def _folders(config: Config) -> Iterator[Finding]:
-    if config.user:
-        try:
-            pwd.getpwnam(config.user)
-        except KeyError:
-            yield Finding(f'user: there is no user "{config.user}" here; make it, or name another')
-    elif os.geteuid() == 0:
-        yield Finding("user: the server would stay root; name a user who owns the data", is_wrong=False)
-    for setting, folder in (("data", config.data), ("content", Path(config.content))):
-        place = next(path for path in (folder, *folder.parents) if path.exists())
-        if setting == "data" and place != folder:
-            yield Finding(f"data: {folder} does not exist; make the folder, or `mailstack init` a host in it")
-        elif not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-            yield Finding(f"{setting}: {place} cannot be written to by us; change its owner, or run as its owner")
-    if config.data.is_dir():
-        free, whole = free_space(config.data)
-        if free < whole * LOW_DISK_SHARE or free < config.smtp.max_message_size * 3 // 2:
-            yield Finding(f"data: the disk has {free // (1 << 20)} MiB left, too little to take mail; make room")
 
 
 def _certificate(config: Config, now: datetime) -> Iterator[Finding]:
@@ -79,36 +48,6 @@ def _certificate(config: Config, now: datetime) -> Iterator[Finding]:
         yield Finding(f"tls: the certificate is for {', '.join(facts.names)}, not {config.hostname}; get one for it")
     if facts.is_self_signed:
         yield Finding("tls: the certificate is self-signed; clients will ask before they trust it", is_wrong=False)
-    if config.tls.key.stat().st_mode & 0o007:
-        yield Finding(f"tls: anybody may read {config.tls.key}; chmod it to 600", is_wrong=False)
-
-
-def _ports(config: Config) -> Iterator[Finding]:
-    services = {
-        "smtp": config.listen.smtp,
-        "submission": config.listen.submission,
-        "submissions": config.listen.submissions,
-        "pop3": config.listen.pop3,
-        "pop3s": config.listen.pop3s,
-        "http": config.listen.http,
-        "https": config.listen.https,
-        "metrics": config.listen.metrics,
-    }
-    taken: dict[str, str] = {}
-    privileged = []
-    for service, endpoints in services.items():
-        for endpoint in endpoints:
-            if endpoint in taken:
-                yield Finding(f"listen: {service} and {taken[endpoint]} both want {endpoint}; give each its own")
-            taken[endpoint] = service
-            port = endpoint.rpartition(":")[2]
-            if port.isdigit() and int(port) < _PRIVILEGED:
-                privileged.append(port)
-    if privileged and os.geteuid() != 0:
-        ports = ", ".join(dict.fromkeys(privileged))
-        yield Finding(f"listen: ports {ports} need root, CAP_NET_BIND_SERVICE or systemd: sockets", is_wrong=False)
-    if not taken:
-        yield Finding("listen: every service is turned off; name an address for one")
 
 
 def _smarthost(config: Config) -> Iterator[Finding]:

@@ -11,10 +11,11 @@ from pathlib import Path
 LOCK = "running.lock"
 
 
-def mark_running(data: Path) -> None:
-    """Hold the lock until this process ends."""
+def mark_running(data: Path) -> int:
+    """Hold the lock until this process ends, or until the descriptor that is given back is closed."""
     descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
 
 
 def is_running(data: Path) -> bool:

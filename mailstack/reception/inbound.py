@@ -50,7 +50,7 @@ class Inbound:
 
     async def mail_from(self, session: SessionFacts, envelope: Envelope, auth_param: str | None) -> Reply:
         """Is there room, and can the sender's domain be real?"""
-        refusal = await self._room.refuse_mail() or await self._refuse_domain(envelope)
+        refusal = self._room.refuse_mail() or await self._refuse_domain(envelope)
         if refusal:
             maillog.refused(session.client_address, "mail", refusal, sender=str(envelope.reverse_path))
         return refusal or SENDER_OK
@@ -88,7 +88,7 @@ class Inbound:
             now = datetime.now(UTC)
             return received_field(session, envelope, self._config.hostname, letter.queue_id, now) + section
 
-        return self._intake.new_sink(letter, mend)
+        return self._intake.new_sink(letter, mend, self._room.refuse_mail)
 
     async def password(self, session: SessionFacts, username: str, password: str) -> LoginDecision:
         """Nobody logs in on the MX port; the protocol core offers no AUTH there."""

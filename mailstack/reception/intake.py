@@ -33,6 +33,10 @@ from mailstack.store.directory import DirectoryKeeper
 from mailstack.store.schema import micros
 from mailstack.store.submissions import DEFAULT_TERMS, Kept, OverLimit, Submitter, Terms
 
+NOT_STORED = reply(452, Status.SYSTEM_FULL, "the content could not be stored for now; try again later")
+ROOM_LOOK_OCTETS = 1024 * 1024
+"""How much content comes between two looks at the disk."""
+
 
 @dataclass(slots=True)
 class Letter:
@@ -91,9 +95,9 @@ class Intake:
         """A queue ID for a message that starts now."""
         return make_queue_id(datetime.now(UTC).timestamp(), self._random_bits(25))
 
-    def new_sink(self, letter: Letter, mend: Mend) -> "LetterSink":
-        """Where the content of a transaction goes."""
-        return LetterSink(self, self._contents.new_writer(), letter, mend)
+    def new_sink(self, letter: Letter, mend: Mend, refuse_for_room: Callable[[], Reply | None]) -> "LetterSink":
+        """Where the content of a transaction goes; `refuse_for_room` is asked again and again while it comes."""
+        return LetterSink(self, self._contents.new_writer(), letter, mend, refuse_for_room)
 
     async def accept(self, letter: Letter, content: StagedContent) -> Reply:
         """Commit, then 250; a temporary refusal when a limit or the store says no.
@@ -201,30 +205,61 @@ def _told(letter: Letter) -> str:
 class LetterSink:
     """The content of one transaction, from 354 to the reply after the dot; a `ContentSink` of `smtp/questions`."""
 
-    def __init__(self, intake: Intake, writer: ContentWriter, letter: Letter, mend: Mend) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        writer: ContentWriter,
+        letter: Letter,
+        mend: Mend,
+        refuse_for_room: Callable[[], Reply | None],
+    ) -> None:
         self._intake = intake
         self._writer = writer
         self._letter = letter
         self._gate = HeaderGate(writer, mend)
+        self._refuse_for_room = refuse_for_room
+        self._until_next_look = ROOM_LOOK_OCTETS
+        self._refusal: Reply | None = None
 
     def write(self, data: bytes) -> Awaitable[None] | None:
         """Take content; an awaitable asks to wait."""
-        return self._gate.write(data)
+        if self._refusal is not None:
+            return None
+        self._until_next_look -= len(data)
+        if self._until_next_look < 0:
+            self._until_next_look = ROOM_LOOK_OCTETS
+            if refusal := self._refuse_for_room():
+                self._break_off(refusal)
+                return None
+        waits = self._gate.write(data)
+        return None if waits is None else self._written(waits)
+
+    async def _written(self, waits: Awaitable[None]) -> None:
+        try:
+            await waits
+        except OSError as error:
+            maillog.trouble("content", error)
+            self._break_off(NOT_STORED)
+
+    def _break_off(self, refusal: Reply) -> None:
+        """The rest of the content is read and forgotten, then refused."""
+        self._refusal = refusal
+        self._writer.abandon()
 
     async def finish(self) -> Reply:
         """Commit; the reply after the dot."""
+        waits = None if self._refusal else self._gate.finish()
+        if waits is not None:
+            await self._written(waits)
+        if refusal := self._refusal or self._gate.refusal:
+            self._writer.abandon()
+            return self._refuse(refusal)
         try:
-            waiting = self._gate.finish()
-            if waiting is not None:
-                await waiting
-            if self._gate.refusal:
-                self._writer.abandon()
-                return self._refuse(self._gate.refusal)
             staged = await self._writer.finish()
         except OSError as error:
             self._writer.abandon()
             maillog.trouble("content", error)
-            return reply(452, Status.SYSTEM_FULL, "the content could not be stored for now; try again later")
+            return self._refuse(NOT_STORED)
         answer = await self._intake.accept(self._letter, staged)
         return answer if answer.is_positive else self._refuse(answer)
 

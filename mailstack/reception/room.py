@@ -1,10 +1,12 @@
 """Is there room: on the disk for a message, in a mailbox for one more (RFC 3463 X.3.1, X.2.2)."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from mailstack.mail.address import Address
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
+from mailstack.policy.room import is_disk_low
 from mailstack.store.acceptance import octets_used
 from mailstack.store.content import free_space
 from mailstack.store.database import Database, StoreTrouble
@@ -14,29 +16,24 @@ DISK_LOW = reply(452, Status.SYSTEM_FULL, "the disk is nearly full; try again la
 MAILBOX_FULL = reply(452, Status.MAILBOX_FULL, "the mailbox is full; try again later")
 STORE_AWAY = reply(451, Status.SYSTEM_OTHER, "the mailbox cannot be looked up for now; try again later")
 
-MIN_FREE_SHARE = 0.10
-MESSAGES_OF_ROOM = 1.5
-"""Postfix's rule: room for one and a half of the largest message."""
-
 
 class Room:
-    """Guards the disk under `data` and the quotas of accounts.
+    """Guards the disks of the host and the quotas of accounts.
 
     Args:
-        data: the folder whose disk counts.
+        folders: data and content; the disk of each counts.
         database: where mailboxes are counted.
         max_message_size: octets of the largest message that is taken.
     """
 
-    def __init__(self, data: Path, database: Database, max_message_size: int) -> None:
-        self._data = data
+    def __init__(self, folders: Collection[Path], database: Database, max_message_size: int) -> None:
+        self._folders = folders
         self._database = database
         self._max_message_size = max_message_size
 
-    async def refuse_mail(self) -> Reply | None:
-        """The refusal of any mail while the disk is low, or None."""
-        free, total = free_space(self._data)
-        is_low = free < MIN_FREE_SHARE * total or free < MESSAGES_OF_ROOM * self._max_message_size
+    def refuse_mail(self) -> Reply | None:
+        """The refusal of any mail while a disk is low, or None; asked at MAIL and again while long content comes."""
+        is_low = any(is_disk_low(*free_space(folder), self._max_message_size) for folder in self._folders)
         return DISK_LOW if is_low else None
 
     async def refuse_recipient(self, directory: Directory, address: Address, size: int | None) -> Reply | None:

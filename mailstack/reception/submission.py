@@ -86,7 +86,7 @@ class Submission:
         account = self._account(session)
         if account is None:
             return ACCOUNT_GONE
-        refusal = await self._room.refuse_mail()
+        refusal = self._room.refuse_mail()
         if refusal is None and not envelope.is_report:
             refusal = self._refuse_names(account, [envelope.reverse_path], "reverse-path")
         if refusal:
@@ -123,7 +123,7 @@ class Submission:
             login=session.login,
             submitter=self._submitter(account) if account else None,
         )
-        return self._intake.new_sink(letter, self._mender(session, letter, account))
+        return self._intake.new_sink(letter, self._mender(session, letter, account), self._room.refuse_mail)
 
     def _mender(self, session: SessionFacts, letter: Letter, account: Account | None) -> Callable[[bytes], bytes]:
         config = self._config

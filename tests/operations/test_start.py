@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from email.policy import SMTP
@@ -36,17 +35,8 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that every user can reach, as /var/lib is."""
-    made = Path(tempfile.mkdtemp(prefix="mailstack-start-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def host(folder: Path) -> Iterator[Host]:
-    with Host(folder / "host") as host:
+def host(public_folder: Path) -> Iterator[Host]:
+    with Host(public_folder / "host") as host:
         yield host
 
 
@@ -164,7 +154,7 @@ def test_a_user_who_does_not_exist_is_told_so(host: Host) -> None:
     assert 'there is no user "no-such-user" here' in host.command("serve", expect=1)
 
 
-def test_sockets_of_systemd_are_served_and_it_hears_of_the_host(host: Host, folder: Path) -> None:
+def test_sockets_of_systemd_are_served_and_it_hears_of_the_host(host: Host, public_folder: Path) -> None:
     host.init()
     sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in SERVICES if name != "http"}
     listen = {name: [f"systemd:{name}"] for name in sockets}
@@ -174,9 +164,9 @@ def test_sockets_of_systemd_are_served_and_it_hears_of_the_host(host: Host, fold
     numbers = [one.fileno() for one in sockets.values()]
     before = [sys.executable, "-c", AS_SYSTEMD, ":".join(sockets), ",".join(map(str, numbers))]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(folder / "notify"))
+        manager.bind(str(public_folder / "notify"))
         manager.settimeout(20)
-        host.extra_environment["NOTIFY_SOCKET"] = str(folder / "notify")
+        host.extra_environment["NOTIFY_SOCKET"] = str(public_folder / "notify")
         host.start(before=before, pass_fds=numbers)
         assert manager.recv(100) == b"READY=1"
         for name in ("smtp", "submission"):
