@@ -7,7 +7,6 @@ listening, lets running transactions end, and closes the store last.
 
 import gc
 import os
-import resource
 import secrets
 import signal
 import socket
@@ -21,7 +20,6 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import blockingCallFromThread
-from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
@@ -42,6 +40,7 @@ from mailstack.net.pop3_server import Pop3ServerFactory
 from mailstack.net.resolver import Resolver
 from mailstack.net.smtp_server import SmtpServerFactory
 from mailstack.net.tls import ServerTls, TlsFilesError, server_options
+from mailstack.operations.process import raise_file_limit, watch_twisted
 from mailstack.operations.rights import become, require_own
 from mailstack.operations.running import mark_running
 from mailstack.policy.limits import Rule
@@ -74,7 +73,6 @@ from mailstack.store.spool import Spool
 from mailstack.store.usage import forget_usage
 
 DAY_SECONDS = 86_400.0
-MAX_OPEN_FILES = 65_536
 
 _chance = SystemRandom()
 
@@ -95,9 +93,9 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
 
     reactor: Any = installed
 
-    _watch_twisted()
-    _raise_file_limit()
     listeners = Listeners()
+    watch_twisted(lambda: listeners.rest(reactor), reactor.seconds)
+    raise_file_limit(config)
     for service in SERVICES:
         listeners.bind(service, getattr(config.listen, service))
     listeners.refuse_unused()
@@ -394,23 +392,3 @@ def _now() -> datetime:
 
 def _token() -> str:
     return "".join(_chance.choices(string.ascii_lowercase + string.digits, k=16))
-
-
-def _raise_file_limit() -> None:
-    """As many descriptors as we may have: each connection is one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _watch_twisted() -> None:
-    """What Twisted and the store log as warnings and worse stands in our log too."""
-
-    def tell(event: LogEvent) -> None:
-        failure = event.get("log_failure")
-        if failure is not None:
-            maillog.bug(str(event.get("log_namespace", "twisted")), failure)
-        elif event.get("log_level", LogLevel.info) >= LogLevel.warn:
-            maillog.trouble(str(event.get("log_namespace", "twisted")), formatEvent(event))
-
-    globalLogPublisher.addObserver(tell)  # type: ignore[arg-type]

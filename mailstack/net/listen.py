@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.interfaces import IListeningPort, IReactorSocket
+from twisted.internet.interfaces import IListeningPort, IReactorSocket, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
 from mailstack.config_values import split_host_port
@@ -18,6 +18,9 @@ from mailstack.net.systemd import take_sockets
 
 BACKLOG = 1024
 """Connections that the kernel completes for us while the reactor is busy."""
+
+REST_SECONDS = 1.0
+"""When the system has no descriptor left: how long we wait before the next try."""
 
 
 class ListenError(Exception):
@@ -31,6 +34,7 @@ class Listeners:
         self._passed = take_sockets(os.environ)
         self._sockets: dict[str, list[socket.socket]] = {}
         self._ports: list[IListeningPort] = []
+        self._is_resting = False
 
     def bind(self, service: str, addresses: Iterable[str]) -> None:
         """Bind a service's addresses (`address:port`, `systemd:NAME`).
@@ -67,6 +71,19 @@ class Listeners:
             self._ports.append(reactor.adoptStreamPort(bound.fileno(), bound.family, factory))
             bound.close()  # the reactor has its own descriptor of it
 
+    def rest(self, clock: IReactorTime) -> None:
+        """Accept nothing for a moment; who knocks waits in the kernel's queue."""
+        for port in self._ports:
+            port.stopReading()  # type: ignore[attr-defined]
+        if not self._is_resting:
+            self._is_resting = True
+            clock.callLater(REST_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_resting = False
+        for port in self._ports:
+            port.startReading()  # type: ignore[attr-defined]
+
     def describe(self) -> str:
         """Where the host listens."""
         hosts: list[Any] = [port.getHost() for port in self._ports]
@@ -74,9 +91,9 @@ class Listeners:
 
     async def stop(self) -> None:
         """Accept no more connections."""
-        for port in self._ports:
+        ports, self._ports = self._ports, []
+        for port in ports:
             await port.stopListening()  # type: ignore[misc]
-        self._ports.clear()
 
 
 def bind_socket(service: str, address: str) -> socket.socket:

@@ -1,5 +1,7 @@
 """Sockets: bound by us, or passed by systemd under their names; and our word to systemd."""
 
+import errno
+import io
 import os
 import socket
 from collections.abc import Iterator
@@ -7,9 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_twisted
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.task import deferLater
+from twisted.logger import globalLogPublisher
 
+from mailstack.config import Config
 from mailstack.net import listen, systemd
 from mailstack.net.listen import ListenError, Listeners
+from mailstack.operations import process
+from tests.host import free_ports
 
 
 class Passed:
@@ -123,3 +132,49 @@ def test_each_socket_of_a_name_is_served(monkeypatch: pytest.MonkeyPatch) -> Non
     listeners.refuse_unused()
     listeners.adopt(Reactor(), "smtp", None)  # type: ignore[arg-type]
     assert adopted == [socket.AF_INET, socket.AF_INET]
+
+
+class NoMoreFiles:
+    """A listening socket at which somebody knocks whom the system has no descriptor for."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.real = real
+        self.tries = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def accept(self) -> Any:
+        self.tries += 1
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_descriptors_the_reactor_does_not_spin() -> None:
+    from twisted.internet import reactor
+
+    listeners = Listeners()
+    observers = list(globalLogPublisher._observers)
+    process.watch_twisted(lambda: listeners.rest(reactor), reactor.seconds)  # type: ignore[arg-type,attr-defined]
+    listeners.bind("smtp", [f"127.0.0.1:{free_ports(1)[0]}"])
+    listeners.adopt(reactor, "smtp", ServerFactory.forProtocol(Protocol))  # type: ignore[arg-type]
+    [port] = listeners._ports
+    port.socket = broken = NoMoreFiles(port.socket)  # type: ignore[attr-defined]
+    with socket.create_connection(("127.0.0.1", port.getHost().port)):  # type: ignore[attr-defined]
+        await deferLater(reactor, 2.5 * listen.REST_SECONDS, lambda: None)  # type: ignore[arg-type]
+        port.socket = broken.real  # type: ignore[attr-defined]
+        await deferLater(reactor, 1.5 * listen.REST_SECONDS, lambda: None)  # type: ignore[arg-type]
+    assert 1 <= broken.tries <= 4
+    await listeners.stop()
+    for added in set(globalLogPublisher._observers) - set(observers):
+        globalLogPublisher.removeObserver(added)
+
+
+def test_a_config_that_wants_more_files_than_there_are_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr("mailstack.maillog._stream", said)
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 2048))
+    monkeypatch.setattr("resource.setrlimit", lambda _, limits: said.write(f"set {limits}\n"))
+    process.raise_file_limit(Config("mx.example.test", tmp_path))
+    assert "set (2048, 2048)" in said.getvalue()
+    assert "2048 may be open, all connections of the config want 3300" in said.getvalue()
