@@ -192,8 +192,9 @@ class Host:
             spool,
             Ways(
                 remote=self._remote,
-                deliver_local=self._intake.deliver_held,
+                expand_local=self._intake.expand_local,
                 accept_report=self._intake.accept_report,
+                arrived=self._arrived,
             ),
             policy,
             hostname=config.hostname,

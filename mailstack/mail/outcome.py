@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from mailstack.mail.reply import Reply
 
+LOCAL_PEER = "local"
+"""The peer of what our own maildrops took."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
@@ -14,9 +17,11 @@ class Delivered:
 
     reply: Reply
     peer: str
-    """Who answered: `mx1.example.org[192.0.2.1]:25`, or `local`."""
+    """Who answered: `mx1.example.org[192.0.2.1]:25`, or `LOCAL_PEER`."""
     dsn_relayed: bool = False
-    """The peer offers DSN, so a success report is now its duty (RFC 3461 section 5.2.1)."""
+    """A success report is now the duty of whoever has it next (RFC 3461 section 5.2.1)."""
+    is_expanded: bool = False
+    """It was an alias of ours for several addresses, and is delivered by that (RFC 3461 section 5.2.7.2)."""
 
 
 @dataclass(frozen=True, slots=True)

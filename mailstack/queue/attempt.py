@@ -2,8 +2,10 @@
 
 The order makes a crash repeat, never forget. A report of failure or delay is accepted first and the delivery ended
 after it: a crash between the two repeats try and report. A success is written first, and its report goes into the same
-group commit: a crash must not repeat a mail for the sake of a report. Neighbours: `runner` says when, `delivery/remote`
-speaks to the next hop, `policy/retry` says when again, `delivery/bounce` words the report, `store/spool` keeps it all.
+group commit: a crash must not repeat a mail for the sake of a report. A recipient of ours (mail that was held) gets its
+maildrop copies and its alias's targets in the commit that ends its delivery. Neighbours: `runner` says when,
+`delivery/remote` speaks to the next hop, `policy/retry` says when again, `delivery/bounce` words the report,
+`store/spool` keeps it all.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -29,11 +31,12 @@ from mailstack.delivery.bounce_words import Action, clean
 from mailstack.delivery.outgoing import NextHop, OutgoingMail
 from mailstack.mail.address import Address
 from mailstack.mail.envelope import Envelope, Recipient
-from mailstack.mail.outcome import Deferred, Delivered, Failed, Outcome
+from mailstack.mail.outcome import LOCAL_PEER, Deferred, Delivered, Failed, Outcome
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import EnhancedStatus, Status
 from mailstack.policy.retry import RetryPolicy
 from mailstack.queue.routes import Route
+from mailstack.store.acceptance import Expansion
 from mailstack.store.claims import DueRecipient, Unit
 from mailstack.store.content import StoredContent
 from mailstack.store.database import StoreTrouble
@@ -60,13 +63,27 @@ class Remote(Protocol):
 class Ways:
     """How an attempt reaches the rest of the house.
 
-    `deliver_local` serves recipients of ours (queue ID, reverse-path, recipients); `accept_report` takes in a report
-    and gives its queue ID.
+    `expand_local` says what recipients of ours become (reverse-path, recipients); `accept_report` takes in a report and
+    gives its queue ID; `arrived` is told when recipients of ours were served (queue ID, reverse-path, recipients).
     """
 
     remote: Remote
-    deliver_local: Callable[[str, Address, Sequence[Recipient]], Awaitable[list[Outcome]]]
+    expand_local: Callable[[Address, Sequence[Recipient]], list[tuple[Outcome, Expansion]]]
     accept_report: Callable[[Envelope, bytes], Awaitable[str]]
+    arrived: Callable[[str, Address, Sequence[Recipient]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What an attempt came to: an outcome for each recipient, in order.
+
+    `began_at` is None when no other host was asked: for recipients of ours, or when the destination rests.
+    `expansions` are what recipients of ours become.
+    """
+
+    outcomes: Sequence[Outcome]
+    began_at: datetime | None = None
+    expansions: Sequence[Expansion | None] = ()
 
 
 @dataclass(slots=True)
@@ -77,9 +94,10 @@ class _Verdict:
     outcome: Outcome
     state: str
     next_attempt_at: datetime
-    events: list[tuple[str, str]]
+    events: list[tuple[datetime, str, str]]
     is_delay_told: bool
     is_expired: bool = False
+    expansion: Expansion | None = None
 
 
 class Attempts:
@@ -117,40 +135,37 @@ class Attempts:
         self._token = token
         self._clock = clock
 
-    async def deliver(self, unit: Unit, route: Route, kept: StoredContent | None) -> list[Outcome]:
-        """Try once, by the route; an outcome for each recipient, in order."""
+    async def deliver(self, unit: Unit, route: Route, kept: StoredContent | None) -> Tried:
+        """Try once, by the route."""
+        if route.next_hop is None:
+            envelope = unit.envelope
+            served = self._ways.expand_local(envelope.reverse_path, envelope.recipients)
+            return Tried([outcome for outcome, _ in served], None, [expansion for _, expansion in served])
+        began_at = self._now()
+        return Tried(await self._deliver(unit, route.next_hop, kept), began_at)
+
+    async def _deliver(self, unit: Unit, next_hop: NextHop, kept: StoredContent | None) -> list[Outcome]:
         try:
-            return await self._deliver(unit, route, kept)
+            kept = kept or await self._find_content(unit)
+            if kept is None:
+                lost = reply(550, Status.SYSTEM_OTHER, "the content of the message is lost on this host")
+                return [Failed(lost, self._hostname)] * len(unit.recipients)
+            return await self._ways.remote.deliver(next_hop, OutgoingMail(unit.queue_id, unit.envelope, kept))
         except (OSError, StoreTrouble) as error:  # of our own content or tables: the peer's troubles are outcomes
             maillog.trouble("content", error)
             unread = reply(451, Status.SYSTEM_OTHER, "the message cannot be read on this host for now")
             return [Deferred(unread, self._hostname)] * len(unit.recipients)
 
-    async def _deliver(self, unit: Unit, route: Route, kept: StoredContent | None) -> list[Outcome]:
-        envelope = unit.envelope
-        if route.next_hop is None:
-            return await self._ways.deliver_local(unit.queue_id, envelope.reverse_path, envelope.recipients)
-        kept = kept or await self._find_content(unit)
-        if kept is None:
-            lost = reply(550, Status.SYSTEM_OTHER, "the content of the message is lost on this host")
-            return [Failed(lost, self._hostname)] * len(unit.recipients)
-        return await self._ways.remote.deliver(route.next_hop, OutgoingMail(unit.queue_id, envelope, kept))
-
-    async def settle(self, unit: Unit, outcomes: Sequence[Outcome], *, is_tried: bool = True) -> None:
-        """Act on the outcomes of an attempt: report, retry or end, and write it down.
-
-        Args:
-            unit: what was claimed.
-            outcomes: one for each recipient, in order.
-            is_tried: False when the destination rests and nothing was tried; then the timeline is told only what is
-                new.
-        """
+    async def settle(self, unit: Unit, tried: Tried) -> None:
+        """Act on what an attempt came to: report, retry or end, and write it down."""
         now = self._now()
         chance = self._chance()
         verdicts = [
-            self._judge(due, outcome, now, chance, is_tried=is_tried)
-            for due, outcome in zip(unit.recipients, outcomes, strict=True)
+            self._judge(due, outcome, now, chance, tried.began_at)
+            for due, outcome in zip(unit.recipients, tried.outcomes, strict=True)
         ]
+        for verdict, expansion in zip(verdicts, tried.expansions, strict=False):
+            verdict.expansion = expansion
         if unit.envelope.is_report:
             for verdict in verdicts:
                 if verdict.state == "failed":
@@ -167,25 +182,33 @@ class Attempts:
             await recorded
         for verdict in verdicts:
             _log(unit, verdict)
+        served = [verdict.due.recipient for verdict in verdicts if verdict.expansion is not None]
+        if served:
+            self._ways.arrived(unit.queue_id, unit.envelope.reverse_path, served)
 
-    def _judge(self, due: DueRecipient, outcome: Outcome, now: datetime, chance: float, *, is_tried: bool) -> _Verdict:
+    def _judge(
+        self, due: DueRecipient, outcome: Outcome, now: datetime, chance: float, began_at: datetime | None
+    ) -> _Verdict:
         words = clean(f"{outcome.peer}: {outcome.reply}" if outcome.peer else str(outcome.reply), WORDS_MOST)
         verdict = _Verdict(due, outcome, "waiting", now, [], due.is_delay_told)
+        if began_at is not None:
+            verdict.events.append((began_at, "attempt", f"number {due.attempts}"))
         if isinstance(outcome, Delivered):
             verdict.state = "delivered"
-            verdict.events.append(("delivered", words))
+            verdict.events.append((now, "delivered", words))
         elif isinstance(outcome, Failed):
             verdict.state = "failed"
-            verdict.events.append(("failed", words))
+            verdict.events.append((now, "failed", words))
         elif self._policy.gives_up(now, due.created_at):
             verdict.state = "failed"
             verdict.is_expired = True
-            verdict.events.append(("expired", words))
+            verdict.events.append((now, "expired", words))
         else:
             again = self._policy.next_attempt(now, due.created_at, due.attempts, outcome.reply, chance)
             verdict.next_attempt_at = again
-            if is_tried or _last_words(outcome) != due.last_reply:
-                verdict.events.append(("deferred", f"{words}; tried again at {_at(again)}"))
+            if began_at is not None or _last_words(outcome) != due.last_reply:
+                # a destination that rests is told of only when there is news
+                verdict.events.append((now, "deferred", f"{words}; tried again at {_at(again)}"))
         return verdict
 
     async def _report_failures(self, unit: Unit, verdicts: Iterable[_Verdict], now: datetime) -> None:
@@ -199,10 +222,11 @@ class Attempts:
             for verdict in wanted:
                 verdict.state = "waiting"
                 verdict.next_attempt_at = now + self._policy.step(verdict.due.attempts, self._chance())
-                verdict.events = [("deferred", "the report of failure could not be stored; tried again later")]
+                why = "the report of failure could not be stored; tried again later"
+                verdict.events = [*verdict.events[:-1], (now, "deferred", why)]
             return
         for verdict in wanted:
-            verdict.events.append(("bounced", f"told <{unit.envelope.reverse_path}> by {report_id}"))
+            verdict.events.append((now, "bounced", f"told <{unit.envelope.reverse_path}> by {report_id}"))
 
     async def _report_delays(self, unit: Unit, verdicts: Iterable[_Verdict], now: datetime) -> None:
         late = [
@@ -219,16 +243,15 @@ class Attempts:
 
     async def _report_successes(self, unit: Unit, verdicts: Iterable[_Verdict], now: datetime) -> None:
         """Success where the peer does not take over the duty to report it (RFC 3461 section 5.2.2)."""
-        done = [
-            verdict
-            for verdict in verdicts
-            if isinstance(verdict.outcome, Delivered)
-            and not verdict.outcome.dsn_relayed
-            and is_wanted(verdict.due.recipient, Action.RELAYED)
-        ]
-        if done:
-            action = Action.DELIVERED if done[0].outcome.peer == "local" else Action.RELAYED
-            await self._report(unit, done, action, now)
+        done: dict[Action, list[_Verdict]] = {}
+        for verdict in verdicts:
+            outcome = verdict.outcome
+            if not isinstance(outcome, Delivered) or outcome.dsn_relayed:
+                continue
+            if is_wanted(verdict.due.recipient, action := _action_of(outcome)):
+                done.setdefault(action, []).append(verdict)
+        for action, about in done.items():
+            await self._report(unit, about, action, now)
 
     async def _report(self, unit: Unit, about: Sequence[_Verdict], action: Action, now: datetime) -> str | None:
         """Have a report accepted; its queue ID, or None when that did not work for now."""
@@ -306,8 +329,15 @@ def _result(unit: Unit, verdict: _Verdict, now: datetime) -> Result:
         next_attempt_at=micros(verdict.next_attempt_at),
         last_reply=_last_words(verdict.outcome),
         is_delay_told=verdict.is_delay_told,
-        events=tuple(verdict.events),
+        events=tuple((micros(at), name, detail) for at, name, detail in verdict.events),
+        expansion=verdict.expansion,
     )
+
+
+def _action_of(outcome: Delivered) -> Action:
+    if outcome.is_expanded:
+        return Action.EXPANDED
+    return Action.DELIVERED if outcome.peer == LOCAL_PEER else Action.RELAYED
 
 
 def _last_words(outcome: Outcome) -> str:

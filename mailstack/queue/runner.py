@@ -21,7 +21,7 @@ from mailstack import maillog
 from mailstack.mail.outcome import Deferred
 from mailstack.management.queue import DestinationState
 from mailstack.policy.retry import RetryPolicy
-from mailstack.queue.attempt import Attempts
+from mailstack.queue.attempt import Attempts, Tried
 from mailstack.queue.destinations import Destination, Destinations, Work
 from mailstack.queue.routes import Routes
 from mailstack.store.claims import Terms, Unit
@@ -267,15 +267,18 @@ class QueueRunner:
         started = self._clock.seconds()
         try:
             try:
-                outcomes = await self._attempts.deliver(unit, destination.route, kept)
+                tried = await self._attempts.deliver(unit, destination.route, kept)
             except BaseException:
                 self._destinations.note_end(destination)
                 raise
-            self._destinations.note_outcomes(destination, outcomes, self._clock.seconds(), started, self._chance())
+            seconds = self._clock.seconds()
+            self._destinations.note_outcomes(destination, tried.outcomes, seconds, started, self._chance())
             self._put_off(destination)
             self._start()
             self._claim_soon()
-            await self._attempts.settle(unit, outcomes)
+            await self._attempts.settle(unit, tried)
+            if tried.expansions:
+                self.wake()  # the targets of an alias go on at once
         finally:
             self._end(unit, kept)
 
@@ -289,7 +292,7 @@ class QueueRunner:
 
     async def _defer(self, unit: Unit, kept: StoredContent | None, standing: Deferred) -> None:
         try:
-            await self._attempts.settle(unit, [standing] * len(unit.recipients), is_tried=False)
+            await self._attempts.settle(unit, Tried([standing] * len(unit.recipients)))
         finally:
             self._end(unit, kept)
 

@@ -13,20 +13,14 @@ from mailstack import maillog
 from mailstack.mail.address import Address
 from mailstack.mail.envelope import Envelope, Recipient
 from mailstack.mail.header import message_id_of, read_fields, subject_hash, subject_of
-from mailstack.mail.outcome import Delivered, Failed, Outcome
+from mailstack.mail.outcome import Outcome
 from mailstack.mail.queue_id import make_queue_id
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
 from mailstack.reception.allowances import backlog_full, over_limit
 from mailstack.reception.header_gate import HeaderGate, Mend
-from mailstack.reception.recipients import address_copies
-from mailstack.store.acceptance import (
-    LocalCopy,
-    PreparedLetter,
-    RemoteCopy,
-    accept_many,
-    expand_from_queue,
-)
+from mailstack.reception.recipients import address_copies, expand
+from mailstack.store.acceptance import Expansion, PreparedLetter, accept_many
 from mailstack.store.content import ContentStore, ContentWriter, StagedContent
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import DirectoryKeeper
@@ -172,28 +166,10 @@ class Intake:
             raise StoreTrouble(answer.text)
         return letter.queue_id
 
-    async def deliver_held(self, queue_id: str, sender: Address, recipients: Sequence[Recipient]) -> list[Outcome]:
-        """Serve recipients of ours from the queue: into maildrops, or on to the targets of their aliases."""
+    def expand_local(self, sender: Address, recipients: Sequence[Recipient]) -> list[tuple[Outcome, Expansion]]:
+        """What recipients of ours become that the queue serves: those that a limit held, or who want a report."""
         directory = self._keeper.current
-        outcomes: list[Outcome] = []
-        local: list[LocalCopy] = []
-        remote: list[RemoteCopy] = []
-        for recipient in recipients:
-            plain = Recipient(recipient.address)
-            addressed = address_copies(directory, Envelope(sender, [plain]))[0]
-            if addressed.local or addressed.remote != (addressed.as_held,):
-                local += addressed.local
-                remote += addressed.remote
-                outcomes.append(Delivered(reply(250, Status.UNDEFINED, "into the mailbox"), "local"))
-            else:
-                gone = reply(550, Status.UNKNOWN_MAILBOX, f"<{recipient.address}> is not a mailbox here any more")
-                outcomes.append(Failed(gone, "local"))
-        now = micros(datetime.now(UTC))
-        await self._database.write(lambda connection: expand_from_queue(connection, queue_id, local, remote, now))
-        if remote:
-            self._wake()
-        self._arrived(queue_id, sender, recipients)
-        return outcomes
+        return [expand(directory, sender, recipient) for recipient in recipients]
 
 
 def _told(letter: Letter) -> str:

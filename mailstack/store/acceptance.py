@@ -118,6 +118,8 @@ def _write(connection: Connection, kept: list[tuple[PreparedLetter, Kept]]) -> N
         for copy in _unique_copies(letter.recipients[:going]):
             entries.append(_entry_row(queue_id, content_id, size, copy, now))
             events.append(event_row(queue_id, now, "delivered", copy.recipient, "into the mailbox"))
+        for addressed in letter.recipients[:going]:
+            events += _alias_events(queue_id, now, addressed)
         deliveries += _delivery_rows(letter, verdict)
         events += [event_row(queue_id, now, "held", recipient, verdict.held_by) for recipient in verdict.held]
     _insert_entries(connection, entries)
@@ -138,6 +140,15 @@ def _delivery_rows(letter: PreparedLetter, verdict: Kept) -> list[Row]:
         waits = {"state": "held", "held_by": verdict.held_by, "held_for": letter.submitter.account_id} | lane
         rows += [_delivery_row(letter.queue_id, copy, letter.created_at) | waits for copy in held]
     return rows
+
+
+def _alias_events(queue_id: str, now: int, addressed: Addressed) -> list[Row]:
+    """An alias of addresses elsewhere has a line of its own: it is what the sender and a trace know."""
+    name, targets = addressed.as_held.recipient, [copy.recipient for copy in addressed.remote]
+    if not targets or targets == [name]:
+        return []
+    more = f" and {len(targets) - 1} more" if len(targets) > 1 else ""
+    return [event_row(queue_id, now, "accepted", name, f"sent on to {targets[0]}{more}")]
 
 
 def _unique_copies(recipients: Sequence[Addressed]) -> list[LocalCopy]:
@@ -254,14 +265,20 @@ def deliver_to_maildrops(connection: Connection, queue_id: str, copies: Sequence
     _insert_entries(connection, entries)
 
 
-def expand_from_queue(
-    connection: Connection, queue_id: str, local: Sequence[LocalCopy], remote: Sequence[RemoteCopy], now: int
-) -> None:
-    """Serve a recipient of ours from the queue: its maildrop copies, and deliveries to the targets of its aliases."""
-    if local:
-        deliver_to_maildrops(connection, queue_id, local, now)
-    if remote:
-        connection.execute(insert(delivery), [_delivery_row(queue_id, copy, now) for copy in remote])
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """What a recipient of ours becomes when the queue serves it: maildrop copies, deliveries to an alias's targets."""
+
+    local: tuple[LocalCopy, ...] = ()
+    remote: tuple[RemoteCopy, ...] = ()
+
+
+def expand_from_queue(connection: Connection, queue_id: str, expansion: Expansion, now: int) -> None:
+    """Serve a recipient of ours from the queue, in the commit that ends its delivery."""
+    if expansion.local:
+        deliver_to_maildrops(connection, queue_id, expansion.local, now)
+    if expansion.remote:
+        connection.execute(insert(delivery), [_delivery_row(queue_id, copy, now) for copy in expansion.remote])
 
 
 def octets_used(connection: Connection, account_ids: Sequence[int]) -> dict[int, int]:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Connection, Text, bindparam, select, text, update
 
 from mailstack.store import claims, timeline
+from mailstack.store.acceptance import Expansion, expand_from_queue
 from mailstack.store.claims import Claimed, Terms, Unit, Want
 from mailstack.store.content import ContentStore, StoredContent, release_contents
 from mailstack.store.database import Database
@@ -22,7 +23,7 @@ from mailstack.store.schema import content, delivery, message
 class Result:
     """What an attempt came to for one delivery; times in microseconds since 1970.
 
-    `state` is waiting, delivered or failed; `events` are (event, detail) for its timeline.
+    `state` is waiting, delivered or failed; `events` are (moment, event, detail) for its timeline.
     """
 
     delivery_id: int
@@ -33,7 +34,9 @@ class Result:
     next_attempt_at: int
     last_reply: str
     is_delay_told: bool
-    events: tuple[tuple[str, str], ...]
+    events: tuple[tuple[int, str, str], ...]
+    expansion: Expansion | None = None
+    """What a recipient of ours becomes, in the same commit: a crash can neither lose nor repeat it."""
 
 
 _CHANGES = {
@@ -142,11 +145,14 @@ def _record_many(connection: Connection, batches: list[Sequence[Result]]) -> lis
     timeline.record_events(
         connection,
         [
-            timeline.event_row(result.queue_id, result.at, name, result.recipient, detail)
+            timeline.event_row(result.queue_id, at, name, result.recipient, detail)
             for result in results
-            for name, detail in result.events
+            for at, name, detail in result.events
         ],
     )
+    for result in results:
+        if result.expansion is not None:
+            expand_from_queue(connection, result.queue_id, result.expansion, result.at)
     return [release_of(connection, queue_ids), *([] for _ in batches[1:])]
 
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred as Promise
 from twisted.internet.task import Clock, deferLater
 
 from mailstack.config import Outbound, Queue
-from mailstack.mail.outcome import Deferred, Delivered, Failed, Outcome
+from mailstack.mail.outcome import LOCAL_PEER, Deferred, Delivered, Failed, Outcome
 from mailstack.mail.reply import Reply
 from mailstack.mail.status import EnhancedStatus
 from mailstack.policy.retry import RetryPolicy
@@ -21,6 +21,7 @@ from mailstack.queue.attempt import Attempts, Ways
 from mailstack.queue.routes import Routes
 from mailstack.queue.runner import Bounds, QueueRunner
 from mailstack.store import schema
+from mailstack.store.acceptance import Expansion
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import Directory, Domain, DomainKind
@@ -89,7 +90,8 @@ class QueueHost:
         self.remote = FakeRemote()
         self.reports: list[tuple[Any, bytes]] = []
         self.report_trouble = False
-        self.local: list[tuple[str, list[str]]] = []
+        self.local: list[list[str]] = []
+        self.local_answers: dict[str, Outcome] = {}
         self.releases: list[object] = []
         ours = Domain(1, "ours.example", DomainKind.LOCAL, None, None, None)
         backed = Domain(2, "backed.example", DomainKind.RELAY, "inner.example:2525", None, None)
@@ -100,7 +102,7 @@ class QueueHost:
         tokens = count()
         self.attempts = Attempts(
             self.spool,
-            Ways(self.remote, self._deliver_local, self._accept_report),
+            Ways(self.remote, self._expand_local, self._accept_report, lambda *_: None),
             self.policy,
             hostname="mx.example.org",
             now=self.now,
@@ -129,9 +131,10 @@ class QueueHost:
     def now(self) -> datetime:
         return from_micros(START) + timedelta(seconds=self.clock.seconds())
 
-    async def _deliver_local(self, queue_id: str, sender: Any, recipients: Any) -> list[Outcome]:
-        self.local.append((queue_id, [str(recipient.address) for recipient in recipients]))
-        return [replace(delivered("into the mailbox"), peer="local")] * len(recipients)
+    def _expand_local(self, sender: Any, recipients: Any) -> list[tuple[Outcome, Expansion]]:
+        self.local.append([str(recipient.address) for recipient in recipients])
+        outcome = replace(delivered("into the mailbox"), peer=LOCAL_PEER)
+        return [(self.local_answers.get(str(one.address), outcome), Expansion()) for one in recipients]
 
     async def _accept_report(self, envelope: Any, content: bytes) -> str:
         if self.report_trouble:

@@ -8,6 +8,7 @@ import pytest_twisted
 
 from mailstack.mail.address import NULL_SENDER, parse_address
 from mailstack.mail.envelope import Notify
+from mailstack.mail.outcome import LOCAL_PEER
 from mailstack.store.database import StoreTrouble
 from tests.queue.bench_host import QueueHost, deferred, delivered, failed
 from tests.store.spooled import SECOND, START
@@ -43,12 +44,15 @@ async def test_each_recipient_has_its_own_outcome(host):
     assert found["b@one.example"].last_reply == "450 4.2.0 busy"
     assert found["b@one.example"].next_attempt_at == START + 120 * SECOND
     assert await host.events() == [
+        ("attempt", "a@one.example", "number 1"),
         ("delivered", "a@one.example", "mx.one.example[192.0.2.1]:25: 250 2.0.0 taken"),
+        ("attempt", "b@one.example", "number 1"),
         (
             "deferred",
             "b@one.example",
             "mx.one.example[192.0.2.1]:25: 450 4.2.0 busy; tried again at 2026-05-01T12:02:00Z",
         ),
+        ("attempt", "c@one.example", "number 1"),
         ("failed", "c@one.example", "mx.one.example[192.0.2.1]:25: 550 5.1.1 unknown"),
         ("bounced", "c@one.example", "told <alice@example.org> by MREPORT1"),
     ]
@@ -127,7 +131,7 @@ async def test_at_the_end_of_its_time_a_message_expires_with_the_last_words(host
     await host.put("M1", "a@one.example", at=START - 5 * DAY * SECOND)
     await run(host, deferred("still full"))
     assert (await host.rows())["a@one.example"].state == "failed"
-    assert [name for name, _, _ in await host.events()] == ["expired", "bounced"]
+    assert [name for name, _, _ in await host.events()] == ["attempt", "expired", "bounced"]
     block = status_of(host.reports[0][1])[1]
     assert (block["Action"], block["Status"]) == ("failed", "4.4.7")
     assert block["Diagnostic-Code"] == "smtp; 450 4.2.0 still full"
@@ -161,7 +165,10 @@ async def test_a_report_that_cannot_be_stored_keeps_the_delivery(host, capsys):
 async def test_success_is_reported_where_the_next_hop_will_not(host):
     notify = Notify.SUCCESS.value
     await host.put("M1", "a@one.example", "b@one.example", "c@one.example", notify=notify)
-    await host.put("M2", "d@ours.example", notify=notify)
+    await host.put("M2", "d@ours.example", "list@ours.example", "away@ours.example", notify=notify)
+    ours = replace(delivered(), peer=LOCAL_PEER)
+    host.local_answers["list@ours.example"] = replace(ours, is_expanded=True)
+    host.local_answers["away@ours.example"] = replace(ours, dsn_relayed=True)
     await host.put("M3", "e@else.example")
     await run(host, delivered(), delivered(dsn_relayed=True), delivered())
     told = {
@@ -171,6 +178,7 @@ async def test_success_is_reported_where_the_next_hop_will_not(host):
         "rfc822; a@one.example": "relayed",
         "rfc822; c@one.example": "relayed",
         "rfc822; d@ours.example": "delivered",
+        "rfc822; list@ours.example": "expanded",
     }
 
 

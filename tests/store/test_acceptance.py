@@ -4,9 +4,10 @@ from sqlalchemy import Connection, func, select
 
 from mailstack.policy.limits import Over
 from mailstack.store import schema
-from mailstack.store.acceptance import accept_many, deliver_to_maildrops, octets_used
+from mailstack.store.acceptance import Addressed, accept_many, deliver_to_maildrops, octets_used
 from mailstack.store.database import Database
 from mailstack.store.submissions import Kept, OverLimit
+from mailstack.store.timeline import trace
 from tests.store.letters import NOW, SECOND, add_account, letter, local, remote, rule, submitter
 
 
@@ -36,6 +37,21 @@ def test_local_and_remote_recipients_are_kept_together(each_database: Database) 
             ("delivered", "bob@example.test"),
             ("accepted", ""),
         ]
+
+    each_database.write_now(work)
+
+
+def test_an_alias_of_addresses_elsewhere_is_on_the_timeline(each_database: Database) -> None:
+    def work(connection: Connection) -> None:
+        add_account(connection)
+        alias = Addressed(
+            remote("info@example.test").as_held, (), (*remote("x@f.test").remote, *remote("y@f.test").remote)
+        )
+        accept_many(connection, [letter("M1", alias)])
+        rows = connection.execute(select(schema.event.c.event, schema.event.c.recipient, schema.event.c.detail))
+        assert rows.all()[1:] == [("accepted", "info@example.test", "sent on to x@f.test and 1 more")]
+        (found,) = trace(connection, "info@example.test")
+        assert [one["recipient"] for one in found["recipients"]] == ["x@f.test", "y@f.test"]
 
     each_database.write_now(work)
 

@@ -4,9 +4,11 @@ import pytest
 import pytest_twisted
 from sqlalchemy import func, select, update
 
+from mailstack.store.acceptance import Expansion, LocalCopy, RemoteCopy
 from mailstack.store.content import ContentStore
-from mailstack.store.schema import content, delivery, event, message
+from mailstack.store.schema import content, delivery, event, maildrop_entry, message
 from mailstack.store.spool import Result, Spool
+from tests.store.rows import add_account, add_domain
 from tests.store.spooled import LEASE, SECOND, START, STEP, claim, events, put_message, rows, terms
 
 
@@ -25,7 +27,7 @@ def result(due, queue_id, state="delivered", *told, **changes):
         "next_attempt_at": due.retry_at,
         "last_reply": "250 ok",
         "is_delay_told": False,
-        "events": told,
+        "events": tuple((START, *words) for words in told),
     }
     return Result(**(values | changes))
 
@@ -50,6 +52,31 @@ async def test_the_content_goes_with_the_last_delivery(spool, each_database):
         ("bounced", "b@two.example", "as M2"),
     ]
     assert {row.state for row in (await each_database.read(rows)).values()} == {"delivered", "failed"}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_recipient_of_ours_is_served_in_the_commit_that_ends_its_delivery(spool, each_database):
+    def put(connection):
+        add_domain(connection, "example.org")
+        ann = add_account(connection, "ann@example.org")
+        put_message(connection, "M1", ["list@example.org"])
+        return ann
+
+    ann = await each_database.write(put)
+    (unit,) = (await each_database.write(lambda c: claim(c, "example.org"))).units
+    expansion = Expansion(
+        (LocalCopy(ann, "list@example.org", b"Return-Path: <>\r\n"),),
+        (RemoteCopy("b@two.example", "two.example", 0, "rfc822;list@example.org"),),
+    )
+    await spool.record([result(unit.recipients[0], "M1", expansion=expansion)])
+    found = await each_database.read(rows)
+    assert (found["list@example.org"].state, found["b@two.example"].state) == ("delivered", "waiting")
+    assert (found["b@two.example"].notify, found["b@two.example"].orcpt) == (0, "rfc822;list@example.org")
+    kept = await each_database.read(lambda c: c.execute(select(maildrop_entry.c.account_id)).all())
+    assert [row.account_id for row in kept] == [ann]
+    (to_two,) = (await each_database.write(lambda c: claim(c, "two.example"))).units
+    await spool.record([result(to_two.recipients[0], "M1")])
+    assert await each_database.read(contents) == 1, "the maildrop still needs it"
 
 
 @pytest_twisted.ensureDeferred
