@@ -7,7 +7,7 @@ ends it after the history's time. Neighbours: `store/acceptance` and `store/spoo
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, text, union
+from sqlalchemy import Connection, Row, delete, exists, func, insert, select, text, union
 
 from mailstack.mail.address import AddressError, parse_address
 from mailstack.mail.header import subject_hash
@@ -74,17 +74,24 @@ def _find(connection: Connection, query: str, most: int) -> Sequence[Row[Any]]:
     if addresses := _spellings(query.strip("<> ")):
         # The newest of each side first, so that an address with a long history costs no more than one with a short one.
         sent = (
-            select(message.c.id).where(message.c.reverse_path.in_(addresses)).order_by(message.c.id.desc()).limit(most)
+            select(message.c.id)
+            .where(func.lower(message.c.reverse_path).in_(addresses))
+            .order_by(message.c.id.desc())
+            .limit(most)
         )
         received = (
             select(event.c.message_id)
-            .where(event.c.recipient.in_(addresses))
+            .where(func.lower(event.c.recipient).in_(addresses))
             .order_by(event.c.id.desc())
             .limit(most * 4)  # a message has several events of one recipient
         )
         queued = (
             select(delivery.c.message_id)
-            .where(IS_OPEN, delivery.c.domain == addresses[0].rpartition("@")[2], delivery.c.recipient.in_(addresses))
+            .where(
+                IS_OPEN,
+                delivery.c.domain == addresses[0].rpartition("@")[2],
+                func.lower(delivery.c.recipient).in_(addresses),
+            )
             .limit(most)
         )
         sides = [select(side.subquery().c[0]) for side in (sent, received, queued)]
@@ -94,12 +101,16 @@ def _find(connection: Connection, query: str, most: int) -> Sequence[Row[Any]]:
 
 
 def _spellings(query: str) -> list[str]:
-    """The forms in which an address may stand in the tables; none when the query is no address."""
+    """What the databases' lower() may make of an address in the tables; none when the query is no address.
+
+    SQLite's knows ASCII letters only, PostgreSQL's those of its locale.
+    """
     try:
         address = parse_address(query)
     except AddressError:
         return []
-    return sorted({str(address), address.key}, key=lambda spelling: spelling != str(address))
+    ascii_lower = "".join(c.lower() if c.isascii() else c for c in str(address))
+    return sorted({ascii_lower, str(address).lower()})
 
 
 def _told(row: Row[Any], deliveries: Iterable[Row[Any]], events: Sequence[Row[Any]]) -> dict[str, Any]:

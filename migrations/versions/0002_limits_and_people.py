@@ -224,3 +224,6 @@ def _rebuild_indexes() -> None:
     op.create_index(
         "ix_delivery_open", "delivery", ["domain", "id", "state"], sqlite_where=is_open, postgresql_where=is_open
     )
+    for table, column in (("message", "reverse_path"), ("event", "recipient")):
+        op.drop_index(f"ix_{table}_{column}", table)
+        op.create_index(f"ix_{table}_{column}", table, [sa.text(f"lower({column})")])

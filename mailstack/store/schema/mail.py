@@ -48,7 +48,7 @@ message = Table(
     CheckConstraint("body IN ('7BIT', '8BITMIME', 'BINARYMIME')", name="body"),
     CheckConstraint("ret IN ('FULL', 'HDRS')", name="ret"),
     Index("ix_message_header_message_id", "header_message_id"),
-    Index("ix_message_reverse_path", "reverse_path"),
+    Index("ix_message_reverse_path", text("lower(reverse_path)")),  # people search in any case
     Index(
         "ix_message_subject_hash",
         "subject_hash",
@@ -117,8 +117,9 @@ event = Table(
     Column("message_id", ForeignKey("message.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("at", BigInteger, nullable=False),
     Column("event", Text, nullable=False),
-    Column("recipient", Text, nullable=False, index=True),  # '' = the message as a whole
+    Column("recipient", Text, nullable=False),  # '' = the message as a whole
     Column("detail", Text, nullable=False),
+    Index("ix_event_recipient", text("lower(recipient)")),
     CheckConstraint(
         "event IN ('accepted', 'attempt', 'delivered', 'deferred', 'failed', 'held', 'released', 'bounced', 'expired')",
         name="event",
