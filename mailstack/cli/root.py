@@ -27,6 +27,7 @@ NOUNS = {
     "queue": "mail that waits or is held",
     "trace": "what became of a message",
     "admin": "who may sign in to the panel",
+    "dns": "what DNS must say of a domain, and what it says",
     "db": "the database's version",
 }
 

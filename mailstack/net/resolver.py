@@ -1,4 +1,4 @@
-"""DNS for mail: MX, addresses and PTR, with "does not exist" and "could not be asked" kept apart.
+"""DNS for mail: MX, addresses, PTR and TXT, with "does not exist" and "could not be asked" kept apart.
 
 CNAMEs are followed, answers kept for their TTL, equal questions asked once at a time, and a question is over after ten
 seconds, whatever the servers do. RFC 1034, 2308, 5321 section 5.1. Neighbours: `dns_query` asks one server,
@@ -92,6 +92,13 @@ class Resolver:
         """The host names that an address points back to."""
         found = await self._look_up(ip_address(address).reverse_pointer, dns.PTR)
         return Answer(tuple(_text(record.name) for record in found.records)) if isinstance(found, Answer) else found
+
+    async def txt(self, name: str) -> Lookup[str]:
+        """The TXT records of a name, each with its strings joined (RFC 7208 section 3.3)."""
+        found = await self._look_up(name, dns.TXT)
+        if not isinstance(found, Answer):
+            return found
+        return Answer(tuple(b"".join(record.data).decode("utf-8", "replace") for record in found.records))
 
     async def sender_domain_status(self, domain: str) -> SenderDomain:
         """Whether mail could be returned to a domain: it has an MX, or an address (RFC 5321 section 5.1, RFC 7505)."""
