@@ -124,10 +124,11 @@ def _build(kind: type[Any], found: Mapping[str, Setting], place: str, folder: Pa
 
 
 def _nearest(key: str, known: list[str], write: Callable[[str], str] = str) -> str:
-    near = difflib.get_close_matches(key, known, 1, 0.5)
-    if near:
-        return f"; the nearest known one is {write(near[0])}"
-    return f"; known ones are {', '.join(write(name) for name in known)}"
+    (nearest,) = difflib.get_close_matches(key, known, 1, 0.0)
+    told = f"; the nearest known one is {write(nearest)}"
+    if difflib.SequenceMatcher(None, key, nearest).ratio() >= 0.5:
+        return told
+    return f"{told}, all are {', '.join(write(name) for name in known)}"
 
 
 def _read(setting: Setting, hint: Any, folder: Path) -> Any:

@@ -103,6 +103,7 @@ WRONG = [
     ("hostnam = 'x'", "hostnam: unknown setting; the nearest known one is hostname"),
     ("[smpt]\nmax_line = 3", "smpt: unknown setting; the nearest known one is smtp"),
     ("[queue]\nretires = []", "queue.retires: unknown setting; the nearest known one is retry"),
+    ("[queue]\nxyz = []", "queue.xyz: unknown setting; the nearest known one is"),
     ("[queue]\nretry = []", "queue.retry: needs at least one time"),
     ("[queue]\nretry = ['2x']", 'queue.retry: "2x" is not a duration; write it like'),
     ("[queue]\nretry = '2m'", "queue.retry: needs a list"),

@@ -53,6 +53,7 @@ class Nouns(click.Group):
 
     def main(self, *arguments: Any, **options: Any) -> NoReturn:
         """Run, tell a failure in one line, exit."""
+        _open_closed_streams()
         sys.exit(self._run(arguments, {**options, "standalone_mode": False}))
 
     def _run(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> int:
@@ -78,6 +79,13 @@ class Nouns(click.Group):
                 traceback.print_exc()
             _tell(explain(error))
             return 1
+
+
+def _open_closed_streams() -> None:
+    """A script may have closed them (`<&-`): Python then has None in their place, and nobody expects that."""
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 -- for the whole run
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 def explain(error: Exception) -> str:

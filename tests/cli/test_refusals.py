@@ -156,3 +156,14 @@ def test_a_prompt_hides_and_confirms(shell: Shell, monkeypatch: pytest.MonkeyPat
     assert result.exit_code == 0, result.output
     assert "do not match" in result.output
     assert "horse" not in result.output
+
+
+def test_closed_streams_are_no_fault(shell: Shell) -> None:
+    command = f"{sys.executable} -m mailstack --config {shell.config}"
+    for words in ("domain add one.test >&-", "domain list >&- 2>&-"):
+        done = subprocess.run(["sh", "-c", f"{command} {words}"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+    words = f"{command} account add ann@one.test --password-stdin <&-"
+    done = subprocess.run(["sh", "-c", words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("mailstack: no password came on standard input")
