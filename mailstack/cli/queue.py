@@ -99,8 +99,7 @@ _selecting(Act.DROP, "End deliveries; the sender is told nothing.", "dropped")
 def _rows(host: Host, selection: Selection) -> Iterator[dict[str, Any]]:
     for page in queue.pages(host.database, host.actor, selection):
         for row in page:
-            del row["number"]
-            yield row
+            yield {key: value for key, value in row.items() if key != "number"}
 
 
 def _state(row: dict[str, Any]) -> str:

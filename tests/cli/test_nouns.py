@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import insert, select
 
 from mailstack.cli.root import NOUNS
-from mailstack.store import schema
+from mailstack.store import open_mail, schema
 from mailstack.store.passwords import verify_hash
 from tests.cli.conftest import Shell
+from tests.store.spooled import put_message
 
 PASSWORD = "correct horse\n"
 
@@ -198,6 +199,15 @@ def test_the_queue_as_a_script_reads_it(host: Shell) -> None:
     assert datetime.fromisoformat(rows[0]["created_at"]).utcoffset() is not None
     assert [row["recipient"] for row in host.json("queue", "list", "--domain", "Example.NET")] == ["ben@example.net"]
     assert "\x1b" not in host.says("queue", "list")
+
+
+def test_a_long_queue_is_listed_and_moved_page_by_page(host: Shell) -> None:
+    recipients = [f"u{number}@example.com" for number in range(2 * open_mail.BATCH + 1)]
+    database = host.database()
+    database.write_now(lambda connection: put_message(connection, "M1", recipients))
+    database.close()
+    assert [row["recipient"] for row in host.json("queue", "list")] == recipients
+    assert host.says("queue", "hold", "--all").startswith(f"{len(recipients)} deliveries")
 
 
 def test_the_queue_moves(host: Shell) -> None:
