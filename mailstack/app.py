@@ -375,6 +375,7 @@ class Host:
         ending.append(Deferred.fromCoroutine(self._runner.stop(grace)))
         if self._http is not None:
             ending.append(Deferred.fromCoroutine(self._http.stop()))
+        self._remote.stop_opening()
         for end in ending:
             await end
         await self._remote.close()

@@ -9,6 +9,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import CancelledError
+from twisted.internet.defer import Deferred as Promise
+
 from mailstack.config import Outbound
 from mailstack.delivery.connections import IdleConnections
 from mailstack.delivery.outgoing import NextHop, OutgoingContent, OutgoingMail
@@ -51,6 +54,8 @@ class RemoteDelivery:
         """
         self._route = Route(reactor, config, hostname, resolver, shuffle, timeouts)
         self._idle = IdleConnections(reactor)
+        self._opening: set[Promise[SmtpConnection | Outcome]] = set()
+        self._is_stopping = False
 
     async def deliver(self, next_hop: NextHop, mail: OutgoingMail) -> list[Outcome]:
         """Try once for all recipients of the envelope.
@@ -59,13 +64,21 @@ class RemoteDelivery:
             One outcome for each recipient, in their order.
 
         Raises:
+            CancelledError: `stop_opening` was called before a connection stood, and nobody was served yet.
             whatever reading our own content raises; nothing for trouble with the peer or the network.
         """
         outcomes: dict[int, Outcome] = {}
         waiting = list(range(len(mail.envelope.recipients)))
         scanned = await scan_content(mail.content)
         while waiting:
-            done = await self._serve_some(next_hop, mail, scanned, waiting, outcomes)
+            try:
+                done = await self._serve_some(next_hop, mail, scanned, waiting, outcomes)
+            except CancelledError:
+                if not outcomes or not self._is_stopping:
+                    raise
+                # some are served already, and that must not be forgotten
+                outcomes.update(dict.fromkeys(waiting, Deferred(_STOPPING, next_hop.name)))
+                break
             waiting = [index for index in waiting if index not in done]
         return [outcomes[index] for index in range(len(mail.envelope.recipients))]
 
@@ -73,7 +86,7 @@ class RemoteDelivery:
         self, next_hop: NextHop, mail: OutgoingMail, scanned: Scanned, waiting: list[int], outcomes: dict[int, Outcome]
     ) -> set[int]:
         """One transaction for the first of those who wait; gives back who is done with."""
-        connection = self._idle.take(next_hop.key) or await self._route.open(next_hop)
+        connection = self._idle.take(next_hop.key) or await self._open(next_hop)
         if not isinstance(connection, SmtpConnection):
             outcomes.update(dict.fromkeys(waiting, connection))
             return set(waiting)
@@ -92,6 +105,22 @@ class RemoteDelivery:
                 outcomes.setdefault(index, why)
             return set(waiting)
         return set(batch) - _to_repeat(batch, result.outcomes)
+
+    async def _open(self, next_hop: NextHop) -> SmtpConnection | Outcome:
+        if self._is_stopping:
+            raise CancelledError
+        opening = Promise.fromCoroutine(self._route.open(next_hop))
+        self._opening.add(opening)
+        try:
+            return await opening
+        finally:
+            self._opening.discard(opening)
+
+    def stop_opening(self) -> None:
+        """Cancel what has no connection yet: nothing was sent, so the next start may as well try it."""
+        self._is_stopping = True
+        for opening in list(self._opening):
+            opening.cancel()
 
     async def close(self) -> None:
         """End the idle connections."""
@@ -122,6 +151,7 @@ class RemoteDelivery:
         return Ended(merged, ended.nothing_begun)
 
 
+_STOPPING = reply(451, Status.NOT_ACCEPTING, "this host was stopped before all recipients had their turn")
 _NO_SMTPUTF8 = reply(550, Status.UTF8_UNSUPPORTED, "the next host lacks SMTPUTF8, which the addresses or header need")
 
 

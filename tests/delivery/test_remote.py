@@ -469,6 +469,22 @@ async def test_a_cancelled_delivery_leaves_no_connection(world, silent):
     await server.connections[0].lost
 
 
+@pytest_twisted.ensureDeferred
+async def test_at_the_stop_what_has_no_connection_is_let_go_and_what_was_served_is_kept(world):
+    server, delivery, hop = world.one(answers={"greeting": b""})
+    waiting = Deferred.fromCoroutine(delivery.deliver(hop, mail()))
+    one_by_one, other, other_hop = world.one("LIMITS RCPTMAX=1 MAILMAX=1", answers={"content": b""})
+    half = Deferred.fromCoroutine(other.deliver(other_hop, mail("a@b.example", "c@b.example")))
+    await pause()
+    delivery.stop_opening()
+    other.stop_opening()
+    with pytest.raises(CancelledError):
+        await waiting
+    await server.connections[0].lost
+    one_by_one.connections[0].transport.write(b"250 taken\r\n")
+    assert kinds(await half) == [(Delivered, 250), (DeferredMail, 451)]
+
+
 async def pause(seconds=0.1):
     over = Deferred()
     reactor.callLater(seconds, over.callback, None)
