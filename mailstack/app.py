@@ -53,23 +53,27 @@ from mailstack.reception.allowances import Allowances
 from mailstack.reception.handover import hand_over
 from mailstack.reception.inbound import Inbound
 from mailstack.reception.intake import Intake
+from mailstack.reception.notices import Notices
 from mailstack.reception.room import Room
 from mailstack.reception.sender_domains import SenderDomains
 from mailstack.reception.submission import Submission
 from mailstack.reception.vacation import VacationReplies
+from mailstack.reception.watch import SendingWatch
 from mailstack.retrieval import Retrieval
 from mailstack.smtp.questions import Reception, Service
 from mailstack.store.absences import forget_answers
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database, StoreTrouble
-from mailstack.store.directory import DirectoryKeeper
+from mailstack.store.directory import Account, DirectoryKeeper
 from mailstack.store.engine import sqlite_file
-from mailstack.store.held import has_held, release_held
+from mailstack.store.habits import forget_networks
+from mailstack.store.held import WHY_RELEASED, has_held, release_held
 from mailstack.store.mailboxes import RENEW_LEASES_EACH, Mailboxes
 from mailstack.store.passwords import Passwords
 from mailstack.store.schema import micros
 from mailstack.store.settings import SCRAM_SECRET, lasting_secret
 from mailstack.store.spool import Spool
+from mailstack.store.submissions import Kept, Submitter, Terms
 from mailstack.store.usage import forget_usage
 
 DAY_SECONDS = 86_400.0
@@ -146,7 +150,7 @@ class Host:
         self._contents = ContentStore(config.data / config.content, config.inline_content)
         self._keeper = DirectoryKeeper(self._database, reactor, hostname=config.hostname)
         self._passwords = Passwords(self._database, reactor)
-        self._logins = Logins(self._keeper, self._passwords, reactor)
+        self._logins = Logins(self._keeper, self._passwords, reactor, logged_in=self._note_login)
         self._resolver = Resolver(reactor, config.outbound.nameservers)
         self._remote = RemoteDelivery(reactor, config.outbound, config.hostname, self._resolver)
         self._mailboxes = Mailboxes(
@@ -162,6 +166,8 @@ class Host:
             wake=self._wake,
             arrived=self._arrived,
             random_bits=_chance.getrandbits,
+            terms=Terms(config.limits.held_backlog, config.limits.bulk_recipients, config.limits.bulk_per_hour),
+            submitted=self._note_submission,
         )
         self._vacation_replies = VacationReplies(
             self._database,
@@ -172,6 +178,8 @@ class Host:
             now=_now,
             token=_token,
         )
+        notices = Notices(self._database, self._intake.accept_report, hostname=config.hostname, now=_now, token=_token)
+        self._watch = SendingWatch(self._database, self._keeper, notices, config.limits, now=_now)
         self._runner = self._make_runner()
         self._smtp: list[SmtpServerFactory] = []
         self._pop3: list[Pop3ServerFactory] = []
@@ -183,6 +191,12 @@ class Host:
 
     def _arrived(self, queue_id: str, sender: Address, recipients: Sequence[Recipient]) -> None:
         self._vacation_replies.consider(queue_id, sender, recipients)
+
+    def _note_login(self, account: Account, client_address: str) -> None:
+        self._watch.logged_in(account, client_address)
+
+    def _note_submission(self, who: Submitter, kept: Kept) -> None:
+        self._watch.submitted(who, kept)
 
     def _make_runner(self) -> QueueRunner:
         config, queue = self._config, self._config.queue
@@ -320,7 +334,7 @@ class Host:
         now = micros(_now())
         released = await self._database.write(lambda connection: release_held(connection, self._rules_of, now))
         for one in released:
-            maillog.released(one.queue_id, one.recipient, "the sending limit has freed")
+            maillog.released(one.queue_id, one.recipient, WHY_RELEASED)
         if released:
             self._wake()
 
@@ -337,6 +351,7 @@ class Host:
         await self._database.write(lambda connection: forget_usage(connection, second))
         answered = micros(_now() - AGAIN_AFTER)
         await self._database.write(lambda connection: forget_answers(connection, answered))
+        await self._database.write(lambda connection: forget_networks(connection, second * 1_000_000))
 
     def _repeat(self, seconds: float, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async def run() -> None:
@@ -378,6 +393,7 @@ class Host:
         self._remote.stop_opening()
         for end in ending:
             await end
+        await self._watch.stop()
         await self._remote.close()
         self._keeper.stop()
         self._passwords.stop()

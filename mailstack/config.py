@@ -101,6 +101,26 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What stands beside the sending limits themselves, which are set with `mailstack limit`."""
+
+    held_backlog: Count = 10_000
+    """Recipients held for one account; beyond it mail is refused, so that what is held stays something to look at."""
+    bulk_recipients: Count = 50
+    """A message to more is bulk and goes by the second lane of the queue: people write to fewer."""
+    bulk_per_hour: Count = 200
+    """So is what an account sends beyond as many recipients in an hour, one by one."""
+    freeze: bool = True
+    """Whether an account that bursts far beyond its own habit is frozen until an administrator has looked."""
+    freeze_first_time: Count = 100
+    """So many recipients that it never wrote to before, within an hour, never freeze it, whatever its habit."""
+    freeze_networks: Count = 20
+    """So many networks (/24, /48) that nobody logged in from before, within an hour, never do: phones move."""
+    freeze_factor: Count = 5
+    """A burst is that many times the busiest day of the last two weeks, within an hour."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """How mail leaves for other hosts."""
 
@@ -140,4 +160,5 @@ class Config:
     smtp: Smtp = field(default_factory=Smtp)
     pop3: Pop3 = field(default_factory=Pop3)
     queue: Queue = field(default_factory=Queue)
+    limits: Limits = field(default_factory=Limits)
     outbound: Outbound = field(default_factory=Outbound)

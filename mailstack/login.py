@@ -7,6 +7,7 @@ goes by `admit`, `verifier` and then `proven` or `disproven`. Neighbours: `polic
 """
 
 from collections import Counter
+from collections.abc import Callable
 from enum import Enum
 
 from twisted.internet.defer import Deferred
@@ -32,7 +33,15 @@ class LoginRefusal(Enum):
 
 
 class Logins:
-    """Checks log-ins; one for all services, so that failures at one count at the others."""
+    """Checks log-ins; one for all services, so that failures at one count at the others.
+
+    Args:
+        keeper: the directory.
+        passwords: verifies.
+        clock: times the waits.
+        slowdown: how long to wait after failures.
+        logged_in: told the account and the client's address of each log-in that succeeds.
+    """
 
     def __init__(
         self,
@@ -40,11 +49,13 @@ class Logins:
         passwords: Passwords,
         clock: IReactorTime,
         slowdown: Slowdown | None = None,
+        logged_in: Callable[[Account, str], None] = lambda _account, _client_address: None,
     ) -> None:
         self._keeper = keeper
         self._passwords = passwords
         self._clock = clock
         self._slowdown = slowdown or Slowdown()
+        self._logged_in = logged_in
         self._waiting: Counter[str] = Counter()
 
     async def check(self, username: str, password: str, client_address: str) -> Account | None:
@@ -109,7 +120,10 @@ class Logins:
         if account is None:  # removed while the exchange went on
             return LoginRefusal.WRONG
         self._slowdown.note_success(_key(username), client_address)
-        return LoginRefusal.SUSPENDED if account.state is AccountState.SUSPENDED else account
+        if account.state is AccountState.SUSPENDED:
+            return LoginRefusal.SUSPENDED
+        self._logged_in(account, client_address)
+        return account
 
     def disproven(self, username: str, client_address: str) -> LoginRefusal:
         """The password was wrong, or there is no such account: count it."""

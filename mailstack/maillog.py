@@ -101,6 +101,16 @@ def double_bounce(queue_id: str, recipient: str, reply: object) -> None:
     log_event("double-bounce", id=queue_id, recipient=recipient, reply=reply)
 
 
+def noticed(queue_id: str, subject: str, to: str) -> None:
+    """A notice of ours about a limit or a freeze was accepted as `queue_id`."""
+    log_event("notice", id=queue_id, about=subject, to=to)
+
+
+def frozen(account: str, why: str) -> None:
+    """An account's sending is held from now on, until an administrator has looked."""
+    log_event("frozen", account=account, why=why)
+
+
 def login(service: str, client: str, account: str, mechanism: str) -> None:
     """Somebody proved to be the owner of an account."""
     log_event("login", service=service, client=client, account=account, mechanism=mechanism)

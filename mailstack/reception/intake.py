@@ -64,6 +64,7 @@ class Intake:
         arrived: called after the commit of a message with its queue ID, reverse-path and recipients.
         random_bits: gives that many random bits.
         terms: the settings that submissions are judged by.
+        submitted: told of each submission once it is committed.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Intake:
         arrived: Callable[[str, Address, Sequence[Recipient]], None],
         random_bits: Callable[[int], int],
         terms: Terms = DEFAULT_TERMS,
+        submitted: Callable[[Submitter, Kept], None] = lambda _who, _kept: None,
     ) -> None:
         self._database = database
         self._keeper = keeper
@@ -84,6 +86,7 @@ class Intake:
         self._arrived = arrived
         self._random_bits = random_bits
         self._terms = terms
+        self._submitted = submitted
 
     def new_queue_id(self) -> str:
         """A queue ID for a message that starts now."""
@@ -127,6 +130,8 @@ class Intake:
             self._contents.discard(content)
             return over_limit(verdict) if isinstance(verdict, OverLimit) else backlog_full(verdict)
         self._tell(letter, prepared, verdict)
+        if letter.submitter is not None:
+            self._submitted(letter.submitter, verdict)
         return reply(250, Status.UNDEFINED, f"accepted as {letter.queue_id}")
 
     def _tell(self, letter: Letter, prepared: PreparedLetter, verdict: Kept) -> None:

@@ -67,8 +67,8 @@ class Kept:
     held: tuple[str, ...] = ()
     held_by: str = ""
     is_bulk: bool = False
-    first_time: int = 0
-    """First-time recipients among those that go."""
+    first_time_lately: int = 0
+    """First-time recipients of the account in the last hour, these among them."""
     near: tuple[Near, ...] = ()
 
 
@@ -135,14 +135,14 @@ class Judge:
         if held and not self._hold(who.account_id, len(held), terms.held_backlog):
             return BacklogFull(held_by, terms.held_backlog)
         self._known.add(who.account_id, keys[:going], at)
-        counted = Used(1, going, sum(firsts[:going])) if going else Used()
         if going:
-            self._ledger.add(who.account_id, who.domain_id, second, counted)
+            self._ledger.add(who.account_id, who.domain_id, second, Used(1, going, sum(firsts[:going])))
+        lately = self._ledger.used_by(who.account_id, Per.HOUR, second)
         return Kept(
             held,
             held_by if held else "",
-            is_bulk=self._is_bulk(who, len(recipients), second, terms),
-            first_time=counted.first_time,
+            is_bulk=len(recipients) > terms.bulk_recipients or lately.recipients > terms.bulk_per_hour,
+            first_time_lately=lately.first_time,
             near=self._near(who, second),
         )
 
@@ -182,11 +182,6 @@ class Judge:
             found = select(func.count()).where(delivery.c.held_for == account_id)
             self._held[account_id] = self._connection.scalar(found) or 0
         return self._held[account_id]
-
-    def _is_bulk(self, who: Submitter, recipients: int, second: int, terms: Terms) -> bool:
-        if recipients > terms.bulk_recipients:
-            return True
-        return self._ledger.used_by(who.account_id, Per.HOUR, second).recipients > terms.bulk_per_hour
 
     def _near(self, who: Submitter, second: int) -> tuple[Near, ...]:
         near = []
