@@ -1,4 +1,4 @@
-"""Real programs fetch: mpop, fetchmail, getmail6 and curl; by STLS and by POP3S, keeping and deleting, byte for byte."""
+"""Real programs fetch: mpop, fetchmail, getmail6 and curl; by STLS and POP3S, keeping and deleting, byte for byte."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
