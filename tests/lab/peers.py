@@ -99,6 +99,8 @@ class Postfix:
             "maillog_file_prefixes": f"/var, /tmp, {self.folder}",
             "smtputf8_enable": "yes",
             "virtual_mailbox_base": self.folder / "mail",
+            "virtual_mailbox_limit": "0",
+            "message_size_limit": str(60 * 1024 * 1024),
             "virtual_uid_maps": "static:65534",
             "virtual_gid_maps": "static:65534",
             **self.settings,
@@ -132,6 +134,11 @@ class Postfix:
     def mails(self, user: str) -> list[bytes]:
         """What arrived in a user's Maildir."""
         return [path.read_bytes() for path in sorted((self.folder / "mail" / user / "new").glob("*"))]
+
+    def clear(self, user: str) -> None:
+        """Empty a user's Maildir."""
+        for path in (self.folder / "mail" / user / "new").glob("*"):
+            path.unlink()
 
     def master_pid(self) -> int:
         return int((self.folder / "queue" / "pid" / "master.pid").read_text())
