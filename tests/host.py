@@ -9,6 +9,7 @@ import json
 import os
 import poplib
 import shlex
+import shutil
 import signal
 import smtplib
 import socket
@@ -103,10 +104,20 @@ class Host:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def init(self) -> "Host":
-        """`mailstack init`, then the config with this host's ports and settings."""
+        """`mailstack init`, then the config with this host's ports and settings, and the tables where those name."""
         self.run(_command(), "init", "--data", str(self.folder), "--hostname", self.hostname)
         self.write_config()
+        if "database" in self.settings:
+            self.command("db", "upgrade")
         return self
+
+    def copy(self, folder: Path, settings: Settings | None = None) -> "Host":
+        """A host of its own, on other ports, that begins as this one stands; this one does not run."""
+        shutil.copytree(self.folder, folder)
+        twin = Host(folder, self.hostname, self.address, self.settings if settings is None else settings)
+        twin.passwords = dict(self.passwords)
+        twin.write_config()
+        return twin
 
     def write_config(self) -> None:
         """Write the whole config anew from `ports` and `settings`."""

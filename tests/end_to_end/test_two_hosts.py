@@ -2,35 +2,10 @@
 
 import smtplib
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.host import Host, letter, send, wait_until
-
-# The names here are in no DNS, and the next hop is on loopback.
-RELAY = {"outbound": {"prohibited_networks": []}, "smtp": {"check_sender_domain": False}}
-
-
-@pytest.fixture
-def near(tmp_path: Path) -> Iterator[Host]:
-    """A host with alice@ and bob@example.test."""
-    with Host(tmp_path / "near", "near.example.test", settings=RELAY).init() as host:
-        host.add_domain("example.test")
-        for name in ("alice", "bob"):
-            host.add_account(f"{name}@example.test")
-        yield host.start()
-
-
-@pytest.fixture
-def far(tmp_path: Path, near: Host) -> Iterator[Host]:
-    """A second host with carol@far.test, the next hop of the first for that domain."""
-    with Host(tmp_path / "far", "far.example.test", settings=RELAY).init() as host:
-        host.add_domain("far.test")
-        host.add_account("carol@far.test")
-        near.command("domain", "add", "far.test", "--kind", "relay", "--next-hop", f"127.0.0.1:{host.ports['smtp']}")
-        yield host.start()
 
 
 def test_mail_within_one_host_comes_back_whole(near: Host) -> None:

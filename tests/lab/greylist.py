@@ -1,4 +1,4 @@
-"""A greylist as Postfix asks one (SMTPD_POLICY_README): the first try of each recipient named in `names` is deferred."""
+"""A greylist as Postfix asks one (SMTPD_POLICY_README): the first try for a recipient in `names` is deferred."""
 
 import socketserver
 import threading

@@ -19,6 +19,8 @@ from tests.lab.peers import Postfix, make_certificate, peer_folder
 pytestmark = [*needs("postfix"), needs_root("starts Postfix")]
 
 CAROL, BOB = "carol@peer.test", "bob@example.test"
+OURS = ("example.test", "loop.test")
+"""Domains that Postfix sends on to us; the second one we send back."""
 READERS = [f"reader{number}@example.test" for number in range(5)]
 
 
@@ -70,7 +72,7 @@ def world() -> Iterator[World]:
             "smtpd_relay_restrictions": "permit_mynetworks, reject",
             "virtual_mailbox_domains": "peer.test",
             "virtual_mailbox_maps": postfix.write_map("boxes", {CAROL: "carol/"}),
-            "transport_maps": postfix.write_map("transport", {n: f"smtp:{us}" for n in ("example.test", "loop.test")}),
+            "transport_maps": postfix.write_map("transport", dict.fromkeys(OURS, f"smtp:{us}")),
             "smtp_tls_security_level": "verify",
             "smtp_tls_verify_cert_match": "mx.example.test",
             "smtp_tls_CAfile": host.folder / "tls" / "cert.pem",
