@@ -186,13 +186,13 @@ class Host:
     # --- the server --------------------------------------------------------------------------------------------------
 
     def start(self, timeout: float = 30.0, before: Sequence[str] = (), **popen: Any) -> "Host":
-        """Start `mailstack serve`, with a command `before` it that runs it, and wait for `ready`."""
-        said = self.folder / "host.out"
-        with self.log.open("ab") as log, said.open("wb") as out:
+        """Start `mailstack serve`, with a command `before` it that runs it, and wait for `ready`; all it says is logged."""
+        told_before = len(self.log_text())
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*before, *_command(), "--config", str(self.config), "serve"],
                 stdin=subprocess.DEVNULL,
-                stdout=out,
+                stdout=log,
                 stderr=log,
                 cwd=self.folder,
                 env=self.environment(),
@@ -202,8 +202,8 @@ class Host:
 
         def is_ready() -> bool:
             if process.poll() is not None:
-                raise HostError(f"serve exited {process.returncode}\n{said.read_text()}{self.log_text()}")
-            return "ready" in said.read_text().split()
+                raise HostError(f"serve exited {process.returncode}\n{self.log_text()[told_before:]}")
+            return "ready" in self.log_text()[told_before:].splitlines()
 
         wait_until(is_ready, f"`ready` from {self.hostname}\n{self.log_text()}", timeout, every=0.02)
         return self
