@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, select, text
 
 from mailstack.store.content import StagedContent
+from mailstack.store.rows import insert_rows
 from mailstack.store.schema import account, content, delivery, mailbox, maildrop_entry, message
 from mailstack.store.submissions import DEFAULT_TERMS, Judge, Kept, Submitter, Terms, Verdict
 from mailstack.store.timeline import event_row, record_events
@@ -103,9 +104,10 @@ def _as_addressed(letter: PreparedLetter) -> list[str]:
 def _write(connection: Connection, kept: list[tuple[PreparedLetter, Kept]]) -> None:
     content_ids = [next_content_id(letter.created_at) for letter, _ in kept]
     numbered = [(letter, verdict, number) for (letter, verdict), number in zip(kept, content_ids, strict=True)]
-    connection.execute(insert(content), [_content_row(number, letter) for letter, _, number in numbered])
-    connection.execute(
-        insert(message),
+    insert_rows(connection, content, [_content_row(number, letter) for letter, _, number in numbered])
+    insert_rows(
+        connection,
+        message,
         [_message_row(x, number, len(verdict.held) < len(x.recipients)) for x, verdict, number in numbered],
     )
     entries: list[Row] = []
@@ -123,8 +125,7 @@ def _write(connection: Connection, kept: list[tuple[PreparedLetter, Kept]]) -> N
         deliveries += _delivery_rows(letter, verdict)
         events += [event_row(queue_id, now, "held", recipient, verdict.held_by) for recipient in verdict.held]
     _insert_entries(connection, entries)
-    if deliveries:
-        connection.execute(insert(delivery), deliveries)
+    insert_rows(connection, delivery, deliveries)
     record_events(connection, events)
 
 
@@ -183,7 +184,7 @@ def _content_row(content_id: int, letter: PreparedLetter) -> Row:
 def _insert_entries(connection: Connection, entries: list[Row]) -> None:
     if not entries:
         return
-    connection.execute(insert(maildrop_entry), entries)
+    insert_rows(connection, maildrop_entry, entries)
     sums: dict[int, Row] = {}
     for entry in entries:
         account_id = entry["account_id"]
@@ -278,7 +279,7 @@ def expand_from_queue(connection: Connection, queue_id: str, expansion: Expansio
     if expansion.local:
         deliver_to_maildrops(connection, queue_id, expansion.local, now)
     if expansion.remote:
-        connection.execute(insert(delivery), [_delivery_row(queue_id, copy, now) for copy in expansion.remote])
+        insert_rows(connection, delivery, [_delivery_row(queue_id, copy, now) for copy in expansion.remote])
 
 
 def octets_used(connection: Connection, account_ids: Sequence[int]) -> dict[int, int]:

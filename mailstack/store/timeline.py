@@ -7,10 +7,11 @@ ends it after the history's time. Neighbours: `store/acceptance` and `store/spoo
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, select, text, union
+from sqlalchemy import Connection, Row, delete, exists, func, select, text, union
 
 from mailstack.mail.address import AddressError, parse_address
 from mailstack.mail.header import subject_hash
+from mailstack.store.rows import insert_rows
 from mailstack.store.schema import delivery, event, from_micros, message
 
 TRACE_MOST = 200
@@ -32,8 +33,7 @@ def event_row(queue_id: str, at: int, name: str, recipient: str, detail: str) ->
 
 def record_events(connection: Connection, rows: Sequence[EventRow]) -> None:
     """Write events, in order."""
-    if rows:
-        connection.execute(insert(event), rows)
+    insert_rows(connection, event, rows)
 
 
 def iso(moment: int) -> str:
