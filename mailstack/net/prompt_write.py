@@ -19,10 +19,19 @@ def write_promptly(transport: Any, data: bytes) -> None:
     socket: Any = transport if isinstance(transport, Connection) else None
     if socket is None:  # a transport of a test
         transport.write(data)
-        return
-    if isinstance(socket.protocol, TLSMemoryBIOProtocol):
+    elif isinstance(socket.protocol, TLSMemoryBIOProtocol):
         TLSMemoryBIOProtocol.write(socket.protocol, data)  # type: ignore[no-untyped-call]
+        if socket.connected and not socket.disconnecting:
+            socket.doWrite()  # an error shows again when the reactor looks at the socket, and is handled there
     else:
-        socket.write(data)
-    if socket.connected and not socket.disconnecting:
-        socket.doWrite()  # an error shows again when the reactor looks at the socket, and is handled there
+        _write_in_the_clear(socket, data)
+
+
+def _write_in_the_clear(socket: Any, data: bytes) -> None:
+    """Past the reactor while nothing waits before it: to watch the socket and cease to is two system calls a reply."""
+    is_clear = socket.connected and not (socket.disconnecting or socket.dataBuffer or socket._tempDataBuffer)
+    sent = socket.writeSomeData(data) if is_clear else 0
+    if not isinstance(sent, int):
+        sent = 0  # the connection is lost: the reactor finds that when it tries
+    if sent < len(data):
+        socket.write(data[sent:])

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from mailstack.mail.reply import reply
 from mailstack.mail.status import Status
+from mailstack.net.prompt_write import write_promptly
 from mailstack.smtp.client import ClientSession, Ended, Event, Ready, Refused, SendContent, StartTls, State
 from mailstack.smtp.client_transaction import Transaction
 from mailstack.wire.dots import DotStuffer, stuff
@@ -135,7 +136,7 @@ class SmtpConnection(Protocol):
             return
         if self.session.state is State.READY:
             self.session.quit()
-            self.transport.write(self.session.take_output())
+            write_promptly(self.transport, self.session.take_output())
         elif self._is_streaming:
             self.abort()
         else:
@@ -200,7 +201,7 @@ class SmtpConnection(Protocol):
             self._content = b""
             self.session.content_sent()
         if output:
-            self.transport.write(output)
+            write_promptly(self.transport, output)
         if content and not isinstance(self._content, bytes):
             self._start_stream(self._content, dotted=content.dotted)
         if (progress := (self.session.state, self.session.replies)) != self._progress:
@@ -235,10 +236,10 @@ class SmtpConnection(Protocol):
                     await self._resumed
                 if self.session.state is not State.CONTENT:
                     return
-                self.transport.write(stuffer.feed(block) if dotted else block)
+                write_promptly(self.transport, stuffer.feed(block) if dotted else block)
                 self._watch()
             if dotted:
-                self.transport.write(stuffer.finish())
+                write_promptly(self.transport, stuffer.finish())
             self.session.content_sent()
             self._watch()
         finally:

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from mailstack.mail.reply import Reply
 from mailstack.net import bursts
 from mailstack.net.bounds import Admission
+from mailstack.net.prompt_write import write_promptly
 from mailstack.net.smtp_dispatch import Dispatcher
 from mailstack.net.tls import describe
 from mailstack.smtp import replies
@@ -77,7 +78,7 @@ class SmtpConnection(Protocol):
         refusal = self._admit()
         if refusal is not None:
             if not self._factory.implicit_tls:  # a handshake for the sake of a refusal costs more than it tells
-                transport.write(refusal.octets)
+                write_promptly(transport, refusal.octets)
             self._close()
             return
         transport.registerProducer(self, True)
@@ -215,7 +216,7 @@ class SmtpConnection(Protocol):
     def _write_output(self) -> bool:
         output = self._session.take_output() if self._session else b""
         if output:
-            self.transport.write(output)
+            write_promptly(self.transport, output)
         return bool(output)
 
     def _failed(self, failure: Failure) -> None:
@@ -225,7 +226,7 @@ class SmtpConnection(Protocol):
         if self._dispatcher:
             self._dispatcher.abandon()
         if not (self._is_lost or self._is_closing):
-            self.transport.write(replies.LOCAL_ERROR_AT_CONNECT.octets)
+            write_promptly(self.transport, replies.LOCAL_ERROR_AT_CONNECT.octets)
             self._close()
 
     # --- time ---
