@@ -5,13 +5,13 @@ together, a statement for each table. `deliver_to_maildrops` serves recipients o
 held). Neighbours: `reception/intake` prepares the letters, `submissions` judges them here a last time.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from mailstack.store.content import StagedContent
 from mailstack.store.rows import insert_rows
@@ -19,9 +19,8 @@ from mailstack.store.schema import account, content, delivery, mailbox, maildrop
 from mailstack.store.submissions import DEFAULT_TERMS, Judge, Kept, Submitter, Terms, Verdict
 from mailstack.store.timeline import event_row, record_events
 
-_ADD_TO_MAILBOX = text(
-    "INSERT INTO mailbox (account_id, used_octets, used_messages) VALUES (:account_id, :octets, :messages)"
-    " ON CONFLICT (account_id) DO UPDATE SET used_octets = mailbox.used_octets + excluded.used_octets,"
+_ADD_TO_MAILBOX = (
+    "ON CONFLICT (account_id) DO UPDATE SET used_octets = mailbox.used_octets + excluded.used_octets,"
     " used_messages = mailbox.used_messages + excluded.used_messages"
 )
 Row = dict[str, Any]
@@ -159,6 +158,7 @@ def _unique_copies(recipients: Sequence[Addressed]) -> list[LocalCopy]:
     ]
 
 
+_chance = Random()  # noqa: S311 -- to keep nodes apart; these numbers are no secrets
 _last_content_id = 0
 _content_id_lock = Lock()
 
@@ -172,7 +172,7 @@ def next_content_id(now_micros: int) -> int:
     global _last_content_id  # noqa: PLW0603 -- one sequence for the process
     since_2020 = now_micros // 1000 - 1_577_836_800_000
     with _content_id_lock:
-        _last_content_id = max(_last_content_id + 1, since_2020 << 22 | secrets.randbits(22))
+        _last_content_id = max(_last_content_id + 1, since_2020 << 22 | _chance.getrandbits(22))
         return _last_content_id
 
 
@@ -188,10 +188,10 @@ def _insert_entries(connection: Connection, entries: list[Row]) -> None:
     sums: dict[int, Row] = {}
     for entry in entries:
         account_id = entry["account_id"]
-        total = sums.setdefault(account_id, {"account_id": account_id, "octets": 0, "messages": 0})
-        total["octets"] += entry["size_octets"]
-        total["messages"] += 1
-    connection.execute(_ADD_TO_MAILBOX, [sums[account_id] for account_id in sorted(sums)])
+        total = sums.setdefault(account_id, {"account_id": account_id, "used_octets": 0, "used_messages": 0})
+        total["used_octets"] += entry["size_octets"]
+        total["used_messages"] += 1
+    insert_rows(connection, mailbox, [sums[account_id] for account_id in sorted(sums)], on_conflict=_ADD_TO_MAILBOX)
 
 
 def _message_row(letter: PreparedLetter, content_id: int, counted: bool) -> Row:

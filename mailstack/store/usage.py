@@ -9,16 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from mailstack.policy.limits import Allowance, Count, Per, Rule, Used, allowance, oldest_counted
 from mailstack.policy.limits import frees_at as rule_frees_at
+from mailstack.store.rows import insert_rows
 from mailstack.store.schema import domain, usage
 
-_ADD = text(
-    "INSERT INTO usage (account_id, second, domain_id, messages, recipients, first_time)"
-    " VALUES (:account_id, :second, :domain_id, :messages, :recipients, :first_time)"
-    " ON CONFLICT (account_id, second) DO UPDATE SET messages = usage.messages + excluded.messages,"
+_ADD = (
+    "ON CONFLICT (account_id, second) DO UPDATE SET messages = usage.messages + excluded.messages,"
     " recipients = usage.recipients + excluded.recipients, first_time = usage.first_time + excluded.first_time"
 )
 _SUMS = (func.sum(usage.c.messages), func.sum(usage.c.recipients), func.sum(usage.c.first_time))
@@ -107,9 +106,8 @@ def _row(account_id: int, second: int, domain_id: int, used: Used) -> dict[str, 
 
 
 def add_usage(connection: Connection, rows: Sequence[dict[str, int]]) -> None:
-    """Count submissions; a row has account_id, second, domain_id, messages, recipients and first_time."""
-    if rows:
-        connection.execute(_ADD, rows)
+    """Count submissions; a row (one for an account and second) has all columns of `usage`."""
+    insert_rows(connection, usage, rows, on_conflict=_ADD)
 
 
 def counts_for(connection: Connection, rule: Rule, account_id: int, domain_id: int, second: int) -> list[Count]:

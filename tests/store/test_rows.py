@@ -3,11 +3,11 @@
 import pytest
 from sqlalchemy import select
 
-from mailstack.store.rows import LARGEST_CHUNK, insert_rows
+from mailstack.store.rows import CHUNK_ROWS, insert_rows
 from mailstack.store.schema import content
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, LARGEST_CHUNK - 1, LARGEST_CHUNK, 3 * LARGEST_CHUNK + 5])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, CHUNK_ROWS - 1, CHUNK_ROWS, 3 * CHUNK_ROWS + 5])
 def test_all_rows_in_their_order_on_both_databases(each_database, count):
     rows = [{"id": number, "size_octets": 2, "body": b"\x00\xff", "file": None} for number in range(1, count + 1)]
 
