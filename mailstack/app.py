@@ -14,7 +14,7 @@ import string
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import SystemRandom
+from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -22,6 +22,7 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import blockingCallFromThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
+from twisted.python.threadable import isInIOThread
 
 from admin_ui.app import create_app
 from admin_ui.core.panel import Panel
@@ -78,7 +79,7 @@ from mailstack.store.usage import forget_usage
 
 DAY_SECONDS = 86_400.0
 
-_chance = SystemRandom()
+_chance = Random()  # noqa: S311 -- for jitter and queue IDs, which are no secrets: no system call each time
 
 
 def serve(config: Config, *, ready: Callable[[], None]) -> None:
@@ -126,7 +127,9 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
 
     reactor.callWhenRunning(begin)
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(host.stop()))
+    maillog.gather(lambda flush: _call_soon(reactor, flush))
     reactor.run()
+    maillog.gather(None)
     if trouble:
         trouble[0].raiseException()
 
@@ -409,4 +412,12 @@ def _now() -> datetime:
 
 
 def _token() -> str:
-    return "".join(_chance.choices(string.ascii_lowercase + string.digits, k=16))
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(16))
+
+
+def _call_soon(reactor: Any, flush: Callable[[], None]) -> None:
+    """In the reactor's next turn; from the panel's threads too."""
+    if isInIOThread():
+        reactor.callLater(0, flush)
+    else:
+        reactor.callFromThread(flush)

@@ -8,6 +8,8 @@ quoted. Passwords, content and subjects never come here. Neighbours: everyone ab
 import json
 import re
 import sys
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -15,14 +17,39 @@ from twisted.python.failure import Failure
 
 _BARE = re.compile(r"[!#-<>-~]+\Z")  # printable ASCII without blank, double quote and equals sign
 _stream: TextIO = sys.stdout
+_lines: deque[str] = deque()
+_flush_soon: Callable[[Callable[[], None]], object] | None = None
 
 
 def log_event(event: str, **values: object) -> None:
     """Write one line; values that are None are left out."""
     moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     pairs = "".join(f" {key}={_quote(value)}" for key, value in values.items() if value is not None)
-    _stream.write(f"{moment} {event}{pairs}\n")
+    is_first = not _lines
+    _lines.append(f"{moment} {event}{pairs}\n")
+    if _flush_soon is None:
+        flush()
+    elif is_first:
+        _flush_soon(flush)
+
+
+def flush() -> None:
+    """Write the lines that wait, in one system call."""
+    text = ""
+    while _lines:
+        text += _lines.popleft()
+    _stream.write(text)
     _stream.flush()
+
+
+def gather(flush_soon: Callable[[Callable[[], None]], object] | None) -> None:
+    """Write lines a few at a time: from now on `flush_soon`, safe in any thread, is told when to call what.
+
+    None = each line at once again.
+    """
+    global _flush_soon  # noqa: PLW0603 -- one log for the process
+    _flush_soon = flush_soon
+    flush()
 
 
 def _quote(value: object) -> str:
