@@ -417,7 +417,7 @@ def _token() -> str:
 
 def _call_soon(reactor: Any, flush: Callable[[], None]) -> None:
     """In the reactor's next turn; from the panel's threads too."""
-    if isInIOThread():
+    if isInIOThread():  # type: ignore[no-untyped-call]
         reactor.callLater(0, flush)
     else:
         reactor.callFromThread(flush)

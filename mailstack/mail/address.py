@@ -6,6 +6,7 @@ compared by. Neighbours: `domain` for the right side; `smtp/command` for the pat
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from mailstack.mail.domain import DomainError, domain_for_people, parse_domain
 
@@ -29,10 +30,7 @@ class Address:
     domain: str
 
     def __str__(self) -> str:
-        if not self.local:
-            return f"@{self.domain}" if self.domain else ""
-        local = self.local if _DOT_STRING_UTF8.match(self.local) else _quote(self.local)
-        return f"{local}@{self.domain}" if self.domain else local
+        return _spell(self.local, self.domain)
 
     @property
     def key(self) -> str:
@@ -94,6 +92,14 @@ def _parse_local(local: str, allow_utf8: bool) -> str:
     if not parsed or len(parsed.encode("utf-8", "surrogatepass")) > MAX_LOCAL_OCTETS:
         raise AddressError(f"a local part has 1 to {MAX_LOCAL_OCTETS} octets")
     return parsed
+
+
+@lru_cache(maxsize=4096)
+def _spell(local: str, domain: str) -> str:
+    if not local:
+        return f"@{domain}" if domain else ""
+    written = local if _DOT_STRING_UTF8.match(local) else _quote(local)
+    return f"{written}@{domain}" if domain else written
 
 
 def _quote(local: str) -> str:

@@ -7,11 +7,11 @@ section 2.2, RFC 6409 section 8.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.utils import getaddresses
 from hashlib import sha256
+from typing import NamedTuple
 
 from mailstack.mail.address import Address, AddressError, parse_address
 
@@ -27,8 +27,7 @@ class HeaderError(ValueError):
     """A header section that cannot go on; the message says why and the mend, for a 5xx reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field: its name in lower case and all its octets, CRLF and folding included."""
 
     name: bytes

@@ -26,6 +26,8 @@ POLL_SECONDS = 0.5
 """A change beside a running server takes effect within a second."""
 POSTMASTER = "postmaster"
 FOR_EVER = 2**62
+RESOLVED_MOST = 10_000
+"""Addresses whose resolution a snapshot remembers: one RCPT asks for its own several times."""
 
 _log = Logger()
 
@@ -117,6 +119,7 @@ class Directory:
         self._has_away = any(account.away for account in self._accounts.values())
         self._oldest = _oldest_accounts(self._accounts.values())
         self._home = _home_domain(hostname, self._domains)
+        self._resolved: dict[Address, Resolution | None] = {}
 
     @property
     def domains(self) -> tuple[Domain, ...]:
@@ -163,6 +166,15 @@ class Directory:
         An address of a relay domain, or of a domain that is not ours, leads to itself: whether it may be relayed to is
         not asked here, so ask `domain` first.
         """
+        try:
+            return self._resolved[address]
+        except KeyError:
+            if len(self._resolved) >= RESOLVED_MOST:
+                self._resolved.clear()
+            resolution = self._resolved[address] = self._resolve(address)
+            return resolution
+
+    def _resolve(self, address: Address) -> Resolution | None:
         if not address.domain:
             if address.local.lower() != POSTMASTER or self._home is None:
                 return None
