@@ -22,7 +22,8 @@ from mailstack.mail.outcome import Deferred
 from mailstack.management.queue import DestinationState
 from mailstack.policy.retry import RetryPolicy
 from mailstack.queue.attempt import Attempts, Tried
-from mailstack.queue.destinations import Destination, Destinations, Work
+from mailstack.queue.destinations import Destinations
+from mailstack.queue.lanes import Destination, Work
 from mailstack.queue.routes import Routes
 from mailstack.store.claims import Terms, Unit
 from mailstack.store.content import StoredContent
@@ -89,7 +90,7 @@ class QueueRunner:
         self._chance = chance
         self._release_held = release_held
         self._destinations = Destinations(bounds.connections_per_destination, bounds.connections)
-        self._claimed: dict[int, None] = {}
+        self._claimed: dict[int, bool] = {}  # by delivery, whether it is bulk
         self._preloaded = 0
         self._started_at = 0
         self._is_running = False
@@ -167,9 +168,9 @@ class QueueRunner:
         try:
             after: str | None = None
             while self._is_running:
-                domains, after = await self._spool.due_domains(micros(self._now()), after)
-                for domain in domains:
-                    self._destinations.note_due(self._routes.route(domain), domain, self._clock.seconds())
+                found, after = await self._spool.due_domains(micros(self._now()), after)
+                for due in found:
+                    self._destinations.note_due(self._routes.route(due.domain), due, self._clock.seconds())
                 self._claim_soon()
                 if after is None:
                     break
@@ -196,16 +197,17 @@ class QueueRunner:
         """Claim as long as there is room and something to claim."""
         try:
             while self._is_running:
-                wants = self._destinations.wants(self._clock.seconds(), len(self._claimed), CLAIMED_MOST)
+                bulk = sum(self._claimed.values())
+                wants = self._destinations.wants(self._clock.seconds(), len(self._claimed), bulk, CLAIMED_MOST)
                 if not wants:
                     return
                 notes = self._destinations.notes
                 claimed = await self._spool.claim(wants, self._terms())
                 for unit in claimed.units:
-                    self._claimed.update(dict.fromkeys(due.delivery_id for due in unit.recipients))
+                    self._claimed.update(dict.fromkeys((due.delivery_id for due in unit.recipients), unit.is_bulk))
                 for want in wants:
-                    if want.domain in claimed.exhausted:
-                        self._destinations.note_exhausted(want.key, want.domain, notes)
+                    if want.due in claimed.exhausted:
+                        self._destinations.note_exhausted(want.key, want.due, notes)
                 if not self._is_running:
                     await self._give_back(claimed.units)
                     return
@@ -269,10 +271,10 @@ class QueueRunner:
             try:
                 tried = await self._attempts.deliver(unit, destination.route, kept)
             except BaseException:
-                self._destinations.note_end(destination)
+                self._destinations.note_end(destination, unit)
                 raise
-            seconds = self._clock.seconds()
-            self._destinations.note_outcomes(destination, tried.outcomes, seconds, started, self._chance())
+            now = self._clock.seconds()
+            self._destinations.note_outcomes(destination, unit, tried.outcomes, now, started, self._chance())
             self._put_off(destination)
             self._start()
             self._claim_soon()

@@ -2,12 +2,12 @@
 
 The next attempt is written before the try: the commit that claims a delivery counts the attempt, sets the moment of
 the next one and leases it, so a crash costs a repeated try and nothing else. Cost does not grow with the queue:
-domains are walked by a loose index scan, and each claim reads its own domain's part of `ix_delivery_due`, so that one
-destination with any backlog never stands before another. Neighbours: `spool` is the queue's face of this;
-`queue/runner` decides how much to claim for whom.
+domains are walked by a loose index scan, and each claim reads the part of `ix_delivery_due` of its own domain and
+lane, so that no destination with any backlog stands before another, and no mailing before people's mail. Neighbours:
+`spool` is the queue's face of this; `queue/runner` decides how much to claim for whom.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -36,26 +36,40 @@ WITH RECURSIVE walk(domain, step) AS (
     SELECT (SELECT min(domain) FROM delivery WHERE state = 'waiting' AND domain > walk.domain), step + 1
     FROM walk WHERE walk.domain IS NOT NULL AND step < :most
 ), seen AS (
-    SELECT domain, step, EXISTS (
-        SELECT 1 FROM delivery WHERE state = 'waiting' AND delivery.domain = walk.domain
-        AND next_attempt_at <= :now AND coalesce(leased_until, 0) <= :now
-    ) AS is_due FROM walk WHERE domain IS NOT NULL
+    SELECT domain, step, EXISTS ({due} AND is_bulk = false) AS has_people, EXISTS ({due} AND is_bulk = true) AS has_bulk
+    FROM walk WHERE domain IS NOT NULL
 )
-SELECT domain, step, is_due FROM seen WHERE is_due OR step = :most
+SELECT domain, step, has_people, has_bulk FROM seen WHERE has_people OR has_bulk OR step = :most
 """
-_WALK_FIRST = text(_WALK.format(beyond=""))
-_WALK_ON = text(_WALK.format(beyond="AND domain > :after"))
+_DUE = """SELECT 1 FROM delivery WHERE state = 'waiting' AND delivery.domain = walk.domain
+        AND next_attempt_at <= :now AND coalesce(leased_until, 0) <= :now"""
+_WALK_FIRST = text(_WALK.format(beyond="", due=_DUE))
+_WALK_ON = text(_WALK.format(beyond="AND domain > :after", due=_DUE))
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A domain with due mail of people's lane, or of the lane of bulk."""
+
+    domain: str
+    is_bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What the runner has room for: so many deliveries to a domain. `key` is its destination."""
+    """What the runner has room for: so many deliveries to a domain, of one lane. `key` is its destination."""
 
     domain: str
     key: str
     deliveries: int
     is_shared: bool = False
     """Whether other domains may have the same destination, so that a message to several is one transaction."""
+    is_bulk: bool = False
+
+    @property
+    def due(self) -> "Due":
+        """Whose deliveries it takes."""
+        return Due(self.domain, self.is_bulk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,7 @@ class Unit:
     size_octets: int
     arrived_at: datetime
     recipients: tuple[DueRecipient, ...]
+    is_bulk: bool = False
 
     @property
     def domain(self) -> str:
@@ -116,21 +131,22 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Units to try, and the domains that have no more than what is in them."""
+    """Units to try, and the lanes of domains that have no more than what is in them."""
 
     units: list[Unit] = field(default_factory=list)
-    exhausted: set[str] = field(default_factory=set)
+    exhausted: set[Due] = field(default_factory=set)
 
 
-def due_domains(connection: Connection, now: int, after: str | None) -> tuple[list[str], str | None]:
-    """Domains with due mail, beyond `after`, and where the walk goes on; None = it came to its end."""
+def due_domains(connection: Connection, now: int, after: str | None) -> tuple[list[Due], str | None]:
+    """The lanes of domains with due mail, beyond `after`, and where the walk goes on; None = it came to its end."""
     values: dict[str, Any] = {"now": now, "most": WALK_DOMAINS}
     if after is None:
         rows = connection.execute(_WALK_FIRST, values).all()
     else:
         rows = connection.execute(_WALK_ON, values | {"after": after}).all()
     last = next((row.domain for row in rows if row.step == WALK_DOMAINS), None)
-    return [row.domain for row in rows if row.is_due], last
+    people = [Due(row.domain) for row in rows if row.has_people]
+    return people + [Due(row.domain, is_bulk=True) for row in rows if row.has_bulk], last
 
 
 _COLUMNS: tuple[Column[Any], ...] = (
@@ -138,6 +154,7 @@ _COLUMNS: tuple[Column[Any], ...] = (
     delivery.c.message_id,
     delivery.c.recipient,
     delivery.c.domain,
+    delivery.c.is_bulk,
     delivery.c.notify,
     delivery.c.orcpt,
     delivery.c.attempts,
@@ -164,7 +181,7 @@ _CLAIMABLE = (
     .with_for_update(skip_locked=True)
 )
 _HEADS = (
-    _CLAIMABLE.where(delivery.c.domain == bindparam("domain"))
+    _CLAIMABLE.where(delivery.c.domain == bindparam("domain"), delivery.c.is_bulk == bindparam("is_bulk"))
     .order_by(delivery.c.next_attempt_at)  # and no more: the index has this order, a sort would read the backlog
     .limit(bindparam("most", type_=BigInteger))
 )
@@ -195,14 +212,15 @@ def claim(connection: Connection, wants: Sequence[Want], terms: Terms) -> Claime
         "started": terms.started,
         "elapsed": (terms.now - terms.started) // 1_000_000,
     }
-    exhausted: set[str] = set()
+    exhausted: set[Due] = set()
     rows: dict[int, tuple[str, Row[Any]]] = {}
     for want in wants:
-        heads = connection.execute(_HEADS, values | {"domain": want.domain, "most": want.deliveries}).all()
+        lane = {"domain": want.domain, "is_bulk": want.is_bulk}
+        heads = connection.execute(_HEADS, values | lane | {"most": want.deliveries}).all()
         for row in _complete(connection, want, heads, values, terms):
             rows.setdefault(row.id, (want.key, row))
         if len(heads) < want.deliveries and all(row.id in rows for row in heads):
-            exhausted.add(want.domain)
+            exhausted.add(want.due)
     groups: dict[tuple[str, str], list[Row[Any]]] = {}
     for key, row in rows.values():
         groups.setdefault((key, row.message_id), []).append(row)
@@ -246,7 +264,7 @@ def _take(connection: Connection, groups: dict[tuple[str, str], list[Row[Any]]],
     return units
 
 
-def _unit(key: str, row: Row[Any], rows: Iterable[Row[Any]], retry_at: int) -> Unit:
+def _unit(key: str, row: Row[Any], rows: Sequence[Row[Any]], retry_at: int) -> Unit:
     recipients = tuple(_due(found, retry_at) for found in rows)
     envelope = Envelope(
         reverse_path=read_address(row.reverse_path),
@@ -258,7 +276,8 @@ def _unit(key: str, row: Row[Any], rows: Iterable[Row[Any]], retry_at: int) -> U
         envid=row.envid,
     )
     arrived_at = from_micros(row.created_at)
-    return Unit(key, row.id, envelope, row.origin, row.content_id, row.size_octets, arrived_at, recipients)
+    is_bulk = all(found.is_bulk for found in rows)
+    return Unit(key, row.id, envelope, row.origin, row.content_id, row.size_octets, arrived_at, recipients, is_bulk)
 
 
 def _due(row: Row[Any], retry_at: int) -> DueRecipient:

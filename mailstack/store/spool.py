@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, Text, bindparam, select,
 
 from mailstack.store import claims, timeline
 from mailstack.store.acceptance import Expansion, expand_from_queue
-from mailstack.store.claims import Claimed, Terms, Unit, Want
+from mailstack.store.claims import Claimed, Due, Terms, Unit, Want
 from mailstack.store.content import ContentStore, StoredContent, release_contents
 from mailstack.store.database import Database
 from mailstack.store.schema import content, delivery, message
@@ -77,8 +77,8 @@ class Spool:
         if self._database.is_sqlite:
             await self._database.write(_void_leases)
 
-    async def due_domains(self, now: int, after: str | None) -> tuple[list[str], str | None]:
-        """A step of the walk over domains with due mail; see `claims.due_domains`."""
+    async def due_domains(self, now: int, after: str | None) -> tuple[list[Due], str | None]:
+        """A step of the walk over lanes of domains with due mail; see `claims.due_domains`."""
         return await self._database.read(lambda connection: claims.due_domains(connection, now, after))
 
     async def claim(self, wants: Sequence[Want], terms: Terms) -> Claimed:

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from mailstack.mail.address import parse_address
 from mailstack.mail.envelope import Body, Notify, Recipient, Ret
 from mailstack.store import claims
-from mailstack.store.claims import SPREAD_SECONDS, UNIT_RECIPIENTS, WALK_DOMAINS
+from mailstack.store.claims import SPREAD_SECONDS, UNIT_RECIPIENTS, WALK_DOMAINS, Due
 from tests.store.spooled import LEASE, SECOND, START, STEP, claim, put_message, rows
 
 
@@ -15,7 +15,7 @@ def all_due(connection, now=START):
     found, after = [], None
     while True:
         domains, after = claims.due_domains(connection, now, after)
-        found += domains
+        found += [due.domain for due in domains]
         if after is None:
             return found
 
@@ -72,7 +72,7 @@ def test_recipients_of_one_domain_go_together_even_where_the_claim_ends(each_dat
         assert [len(unit.recipients) for unit in claimed.units] == [8]
         assert claimed.exhausted == set()
         assert len({row.next_attempt_at for row in rows(connection).values() if row.attempts}) == 1
-        assert claim(connection, "one.example").exhausted == {"one.example"}
+        assert claim(connection, "one.example").exhausted == {Due("one.example")}
 
     each_database.write_now(work)
 
@@ -117,7 +117,7 @@ def test_the_walk_goes_on_in_steps(each_database, monkeypatch):
 
     def work(connection):
         put_message(connection, "M1", [f"a@d{n}.example" for n in range(8)])
-        assert claims.due_domains(connection, START, None) == ([f"d{n}.example" for n in range(3)], "d2.example")
+        assert claims.due_domains(connection, START, None) == ([Due(f"d{n}.example") for n in range(3)], "d2.example")
         assert sorted(all_due(connection)) == [f"d{n}.example" for n in range(8)]
 
     each_database.write_now(work)
@@ -179,14 +179,14 @@ def test_claims_read_their_own_part_of_the_index(database):
 
     def plan(connection, statement):
         compiled = str(statement.compile(connection, compile_kwargs={"render_postcompile": True}))
-        values = {"now": 1, "most": 1, "started": 1, "elapsed": 1, "domain": "x", "message": "M"}
+        values = {"now": 1, "most": 1, "started": 1, "elapsed": 1, "domain": "x", "is_bulk": False, "message": "M"}
         names = statement.compile(connection, compile_kwargs={"render_postcompile": True}).positiontup or []
         arguments = tuple(values.get(name, 60) for name in names)
         return " | ".join(row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + compiled, arguments))
 
     def work(connection):
         heads = plan(connection, claims._HEADS)
-        assert "ix_delivery_due (domain=? AND next_attempt_at<?)" in heads
+        assert "ix_delivery_due (domain=? AND is_bulk=? AND next_attempt_at<?)" in heads
         assert "TEMP B-TREE" not in heads
         walk = " | ".join(
             row[3]
@@ -195,7 +195,7 @@ def test_claims_read_their_own_part_of_the_index(database):
             )
         )
         assert "SCAN delivery" not in walk
-        assert "ix_delivery_due (domain=? AND next_attempt_at<?)" in walk
+        assert "ix_delivery_due (domain=? AND is_bulk=? AND next_attempt_at<?)" in walk
         assert "ix_delivery_due (domain>?)" in walk
 
     database.write_now(work)

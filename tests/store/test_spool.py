@@ -5,6 +5,7 @@ import pytest_twisted
 from sqlalchemy import func, select, update
 
 from mailstack.store.acceptance import Expansion, LocalCopy, RemoteCopy
+from mailstack.store.claims import Due, Want
 from mailstack.store.content import ContentStore
 from mailstack.store.schema import content, delivery, event, maildrop_entry, message
 from mailstack.store.spool import Result, Spool
@@ -152,8 +153,7 @@ async def test_old_finished_messages_are_forgotten_and_open_ones_are_not(spool, 
 @pytest_twisted.ensureDeferred
 async def test_the_spool_claims_and_walks(spool, each_database):
     await each_database.write(lambda c: put_message(c, "M1", ["a@one.example"]))
-    assert await spool.due_domains(START, None) == (["one.example"], None)
-    from mailstack.store.claims import Want
+    assert await spool.due_domains(START, None) == ([Due("one.example")], None)
 
     claimed = await spool.claim([Want("one.example", "one.example", 10)], terms())
     assert len(claimed.units) == 1
