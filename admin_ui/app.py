@@ -24,6 +24,7 @@ NOUNS = (
     "trace",
     "api",
     "tokens",
+    "security",
     "administrators",
     "audit",
 )

@@ -33,6 +33,7 @@ from mailstack.login import Logins
 from mailstack.mail.address import Address
 from mailstack.mail.envelope import Recipient
 from mailstack.mail.reply import Reply
+from mailstack.management.turnstile import Turnstile
 from mailstack.net import systemd
 from mailstack.net.bounds import ConnectionBounds
 from mailstack.net.http import HttpService
@@ -46,6 +47,7 @@ from mailstack.operations.rights import become, require_own
 from mailstack.operations.running import mark_running
 from mailstack.policy.limits import Rule
 from mailstack.policy.retry import RetryPolicy
+from mailstack.policy.slowdown import Slowdown
 from mailstack.policy.vacation import AGAIN_AFTER
 from mailstack.queue.attempt import Attempts, Ways
 from mailstack.queue.routes import Routes
@@ -153,7 +155,8 @@ class Host:
         self._contents = ContentStore(config.data / config.content, config.inline_content)
         self._keeper = DirectoryKeeper(self._database, reactor, hostname=config.hostname)
         self._passwords = Passwords(self._database, reactor)
-        self._logins = Logins(self._keeper, self._passwords, reactor, logged_in=self._note_login)
+        self._slowdown = Slowdown()
+        self._logins = Logins(self._keeper, self._passwords, reactor, self._slowdown, logged_in=self._note_login)
         self._resolver = Resolver(reactor, config.outbound.nameservers)
         self._remote = RemoteDelivery(reactor, config.outbound, config.hostname, self._resolver)
         self._mailboxes = Mailboxes(
@@ -316,6 +319,9 @@ class Host:
             wake_queue=lambda: self._reactor.callFromThread(self._wake),
             submit=self._submit_from_thread,
             destination_state=self._runner.destination_state,
+            turnstile=Turnstile(
+                self._slowdown, self._reactor.seconds, lambda work: blockingCallFromThread(self._reactor, work)
+            ),
         )
         self._http = HttpService(self._reactor, create_app(panel))
         self._listeners.adopt(self._reactor, "http", self._http.factory)

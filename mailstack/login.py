@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from mailstack.mail.address import AddressError, parse_address
-from mailstack.policy.slowdown import Slowdown, network_of
+from mailstack.policy.slowdown import Slowdown, name_key, network_of
 from mailstack.store.directory import Account, AccountState, DirectoryKeeper
 from mailstack.store.passwords import Passwords
 from mailstack.wire.scram import ScramVerifier
@@ -103,7 +103,7 @@ class Logins:
 
     def delay_before(self, username: str, client_address: str) -> float | None:
         """Seconds that the next check of this name from this address waits; None = it is refused."""
-        return self._slowdown.delay(_key(username), client_address, self._clock.seconds())
+        return self._slowdown.delay(name_key(username), client_address, self._clock.seconds())
 
     async def verifier(self, username: str) -> ScramVerifier | None:
         """The SCRAM verifier of a name; None when there is no such account (`wire/sasl` then goes on with a fake one).
@@ -119,7 +119,7 @@ class Logins:
         account = self.account(username)
         if account is None:  # removed while the exchange went on
             return LoginRefusal.WRONG
-        self._slowdown.note_success(_key(username), client_address)
+        self._slowdown.note_success(name_key(username), client_address)
         if account.state is AccountState.SUSPENDED:
             return LoginRefusal.SUSPENDED
         self._logged_in(account, client_address)
@@ -127,7 +127,7 @@ class Logins:
 
     def disproven(self, username: str, client_address: str) -> LoginRefusal:
         """The password was wrong, or there is no such account: count it."""
-        self._slowdown.note_failure(_key(username), client_address, self._clock.seconds())
+        self._slowdown.note_failure(name_key(username), client_address, self._clock.seconds())
         return LoginRefusal.WRONG
 
     def account(self, username: str) -> Account | None:
@@ -142,11 +142,3 @@ class Logins:
         waiting: Deferred[None] = Deferred()
         self._clock.callLater(seconds, waiting.callback, None)
         return waiting
-
-
-def _key(username: str) -> str:
-    """The form names are compared by, for names that exist and names that do not."""
-    try:
-        return parse_address(username).key
-    except AddressError:
-        return username[:254].lower()

@@ -186,7 +186,7 @@ class Host:
     # --- the server --------------------------------------------------------------------------------------------------
 
     def start(self, timeout: float = 30.0, before: Sequence[str] = (), **popen: Any) -> "Host":
-        """Start `mailstack serve`, with a command `before` it that runs it, and wait for `ready`; all it says is logged."""
+        """Start `mailstack serve`, run by the command `before` it, and wait for `ready`; all it says goes to `log`."""
         told_before = len(self.log_text())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

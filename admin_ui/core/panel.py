@@ -4,7 +4,7 @@ Neighbours: `mailstack.app` and `wsgi` make it, `core/acts` uses it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import current_app
 
@@ -13,6 +13,7 @@ from mailstack.mail.address import Address
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
 from mailstack.management.queue import DestinationState
+from mailstack.management.turnstile import Turnstile
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
 
@@ -44,6 +45,8 @@ class Panel:
     """Submit a mail: account, client address, reverse-path, recipients, content (`reception/handover`). Blocks."""
     destination_state: Callable[[str], DestinationState | None] = _knows_none
     """How the queue deals with a domain now; None = nothing is due for it. From any thread."""
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    """Slows sign-ins down; in the server's process together with mail clients' log-ins."""
 
 
 def panel() -> Panel:

@@ -1,4 +1,4 @@
-"""Sizes, times and numbers as people read them: the template filters `size`, `when`, `moment`, `number`.
+"""Sizes, times and numbers as people read them: the template filters `size`, `when`, `number`, …
 
 Times are shown in UTC, with how long ago or ahead they are.
 """
@@ -73,6 +73,16 @@ def from_iso(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def browser(agent: str) -> str:
+    """What a browser calls itself, in two words: `Firefox on Linux`."""
+    names = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")
+    systems = ("Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux")
+    name = next((one for one in names if one in agent), "")
+    system = next((one for one in systems if one in agent), "")
+    known = {"Edg": "Edge", "OPR": "Opera"}.get(name, name) or agent[:40] or "unknown"
+    return f"{known} on {system}" if system else known
+
+
 def number(value: int) -> str:
     """`12,345`."""
     return f"{value:,}"
@@ -80,5 +90,5 @@ def number(value: int) -> str:
 
 def add_filters(app: Flask) -> None:
     """Make them known to templates."""
-    for filter_ in (size, span, when, moment, exactly, from_iso, number):
+    for filter_ in (size, span, when, moment, exactly, from_iso, number, browser):
         app.add_template_filter(filter_)

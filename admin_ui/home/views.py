@@ -14,7 +14,7 @@ def door() -> ResponseReturnValue:
     """To the first page of whoever is signed in."""
     if g.person.is_administrator:
         return redirect(url_for("home.show"))
-    first = "me.show" if "me.show" in current_app.view_functions else "sign_in.security"
+    first = "me.show" if "me.show" in current_app.view_functions else "security.show"
     return redirect(url_for(first))
 
 

@@ -1,13 +1,16 @@
-"""Signing in and out."""
+"""Signing in by password, code or passkey, signing out, and the set-up of the first administrator."""
 
-from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, g, jsonify, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from admin_ui.core.access import COOKIE, Role, open_to
+from admin_ui.core.acts import refusals
 from admin_ui.core.panel import panel
-from admin_ui.sign_in.forms import SignIn
-from mailstack.management import sessions, sign_in
-from mailstack.management.sign_in import Person
+from admin_ui.sign_in import steps
+from admin_ui.sign_in.forms import Code, SetUp, SignIn
+from mailstack.management import factors, passkeys, sessions, set_up, sign_in
+from mailstack.management.acts import make_hashes
+from mailstack.management.passkeys import Site
 
 blueprint = Blueprint("sign_in", __name__)
 
@@ -18,11 +21,64 @@ def password() -> ResponseReturnValue:
     """Ask for name and password."""
     form = SignIn()
     if form.validate_on_submit():
-        found = panel().database.read_now(lambda connection: sign_in.find_person(connection, form.name.data))
-        if sign_in.password_matches(found[1] if found else None, form.password.data) and found:
-            return _enter(found[0])
-        form.password.errors = ["That name and password do not belong together."]
-    return render_template("sign_in/password.html", form=form)
+        person = steps.check_password(form.name.data, form.password.data)
+        if isinstance(person, str):
+            form.password.errors = [person]
+        elif panel().database.read_now(lambda connection: factors.has_factor(connection, person)):
+            steps.remember_half_way(person)
+            return redirect(url_for("sign_in.code", next=request.args.get("next")), 303)
+        else:
+            return steps.enter(person)
+    elif g.person and request.method == "GET":
+        return redirect(steps.next_page())
+    needs_set_up = not panel().database.read_now(set_up.has_administrator)
+    return render_template("sign_in/password.html", form=form, needs_set_up=needs_set_up)
+
+
+@blueprint.route("/sign-in/code", methods=["GET", "POST"])
+@open_to(Role.EVERYBODY)
+def code() -> ResponseReturnValue:
+    """Ask for the second step."""
+    person = steps.half_way()
+    if person is None:
+        return redirect(url_for("sign_in.password", next=request.args.get("next")))
+    form = Code()
+    if form.validate_on_submit():
+        wait = steps.wait_for(person.name)
+        if wait:
+            form.code.errors = [wait]
+        elif panel().database.write_now(
+            lambda connection: factors.prove(connection, person, steps.source(), form.code.data)
+        ):
+            return steps.enter(person)
+        else:
+            panel().turnstile.note_failure(person.name, steps.source())
+            form.code.errors = ["That code is not right. Codes of an app change every 30 seconds and are good once."]
+    mine = panel().database.read_now(lambda connection: factors.find(connection, person))
+    return render_template("sign_in/code.html", form=form, kinds={one.kind for one in mine})
+
+
+@blueprint.post("/sign-in/passkey/options")
+@open_to(Role.EVERYBODY)
+def passkey_options() -> ResponseReturnValue:
+    """What the browser needs to look for a passkey of this panel."""
+    options, session["challenge"] = passkeys.sign_in_options(site())
+    return options
+
+
+@blueprint.post("/sign-in/passkey")
+@open_to(Role.EVERYBODY)
+def passkey() -> ResponseReturnValue:
+    """Take a passkey's answer; tells where to go."""
+    challenge, answer = session.pop("challenge", ""), request.get_json(silent=True)
+    if not challenge or not isinstance(answer, dict) or steps.wait_for("a passkey"):
+        abort(400)
+    person = panel().database.write_now(lambda connection: passkeys.prove(connection, site(), challenge, answer))
+    if person is None:
+        panel().turnstile.note_failure("a passkey", steps.source())
+        return {"refused": "This passkey is not known here. Sign in with name and password."}
+    told: ResponseReturnValue = steps.open_session(person, jsonify(next=steps.next_page()))
+    return told
 
 
 @blueprint.post("/sign-out")
@@ -30,29 +86,34 @@ def password() -> ResponseReturnValue:
 def out() -> ResponseReturnValue:
     """End this session."""
     panel().database.write_now(lambda connection: sessions.end_session(connection, g.person, g.session_id))
+    session.clear()
     answer = redirect(url_for("sign_in.password"), 303)
     answer.delete_cookie(COOKIE)
     return answer
 
 
-@blueprint.get("/security")
-@open_to(Role.PERSON)
-def security() -> ResponseReturnValue:
-    """One's own sessions."""
-    mine = panel().database.read_now(lambda connection: sessions.sessions_of(connection, g.person))
-    return render_template("sign_in/security.html", sessions=mine)
+@blueprint.route("/setup", methods=["GET", "POST"])
+@open_to(Role.EVERYBODY)
+def first() -> ResponseReturnValue:
+    """Make the first administrator, with the token that `serve` printed."""
+    token = request.args.get("token", "")
+    if not panel().database.read_now(lambda connection: set_up.is_setup_token(connection, token)):
+        return render_template("sign_in/void.html"), 410
+    form = SetUp()
+    if form.validate_on_submit():
+        with refusals(form.name):
+            hashes = make_hashes(form.password.data)
+            panel().database.write_now(
+                lambda connection: set_up.make_first_administrator(
+                    connection, token, form.name.data, hashes.hash, steps.source()
+                )
+            )
+            found = panel().database.read_now(lambda connection: sign_in.find_person(connection, form.name.data))
+            if found:
+                return steps.enter(found[0])
+    return render_template("sign_in/first.html", form=form)
 
 
-def _enter(person: Person) -> ResponseReturnValue:
-    agent, source = request.headers.get("User-Agent", ""), request.remote_addr or "unknown"
-    token = panel().database.write_now(lambda connection: sessions.open_session(connection, person, source, agent))
-    answer = redirect(_next_page(), 303)
-    answer.set_cookie(COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure)
-    return answer
-
-
-def _next_page() -> str:
-    """Where the person wanted to go: a page of ours, or the first one."""
-    wanted = request.args.get("next", "")
-    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
-    return wanted if is_ours else url_for("home.door")
+def site() -> Site:
+    """The panel as the browser of this request knows it."""
+    return Site(request.host.partition(":")[0], request.host_url.rstrip("/"))

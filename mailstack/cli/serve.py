@@ -45,7 +45,7 @@ def _say_ready(set_up: str | None) -> None:
 
 def _set_up_line(host: Host) -> str | None:
     """Where the first administrator is made; None when there is one, or no panel."""
-    from mailstack.management.sign_in import make_setup_token
+    from mailstack.management.set_up import make_setup_token
 
     panel = panel_url(host.config.hostname, host.config.listen)
     token = host.database.write_now(make_setup_token) if panel else None

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from mailstack.management import domains
 from mailstack.management.actor import Actor, Refused, record, require_all_domains
 from mailstack.management.acts import now_micros, taken_means
-from mailstack.store.schema import administrator, domain, from_micros, role
+from mailstack.store.schema import administrator, domain, from_micros, panel_session, role
 
 MAX_NAME = 64
 
@@ -58,11 +58,12 @@ def add(
 
 
 def change_password(connection: Connection, actor: Actor, name: str, password_hash: str) -> None:
-    """Give an administrator a new password: one of all domains anybody's, others their own."""
+    """Give an administrator a new password and end their sessions: one of all domains anybody's, others their own."""
     view = get(connection, _read_name(name))
     if actor.name != view.name:
         require_all_domains(actor, "other administrators' passwords are set")
     connection.execute(update(administrator).where(administrator.c.id == view.id).values(hash=password_hash))
+    connection.execute(delete(panel_session).where(panel_session.c.administrator_id == view.id))
     record(connection, actor, "admin.passwd", view.name)
 
 

@@ -7,11 +7,11 @@ Neighbours: `sign_in` says who somebody is; `admin_ui` asks here at each request
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from mailstack.management.sign_in import Person, administrator_person
+from mailstack.management.actor import record
+from mailstack.management.sign_in import Person, administrator_person, digest, rows_of
 from mailstack.store.schema import account, administrator, domain, from_micros, micros, panel_session
 
 UNUSED_FOR = timedelta(hours=12)
@@ -32,13 +32,13 @@ class Session:
 
 
 def open_session(connection: Connection, person: Person, source: str, agent: str) -> str:
-    """Sign a person in; the token for the cookie."""
+    """Sign a person in and write it to the audit log; the token for the cookie."""
     token = secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     connection.execute(delete(panel_session).where(_is_over(now)))
     connection.execute(
         insert(panel_session).values(
-            token_hash=_digest(token),
+            token_hash=digest(token),
             administrator_id=person.administrator_id,
             account_id=person.account_id,
             source=source,
@@ -47,6 +47,7 @@ def open_session(connection: Connection, person: Person, source: str, agent: str
             seen_at=micros(now),
         )
     )
+    record(connection, person.actor(source), "sign-in", person.name)
     return token
 
 
@@ -65,7 +66,7 @@ def find_session(connection: Connection, token: str) -> tuple[int, Person, bool]
         .outerjoin(administrator, administrator.c.id == panel_session.c.administrator_id)
         .outerjoin(account, account.c.id == panel_session.c.account_id)
         .outerjoin(domain, domain.c.id == account.c.domain_id)
-        .where(panel_session.c.token_hash == _digest(token), ~_is_over(now))
+        .where(panel_session.c.token_hash == digest(token), ~_is_over(now))
     ).one_or_none()
     if row is None or row.state == "suspended":
         return None
@@ -87,7 +88,7 @@ def sessions_of(connection: Connection, person: Person) -> list[Session]:
     """A person's sessions, the latest use first."""
     rows = connection.execute(
         select(panel_session)
-        .where(_whose(person), ~_is_over(datetime.now(UTC)))
+        .where(rows_of(panel_session, person), ~_is_over(datetime.now(UTC)))
         .order_by(panel_session.c.seen_at.desc())
     )
     return [Session(x.id, x.source, x.agent, from_micros(x.created_at), from_micros(x.seen_at)) for x in rows]
@@ -95,20 +96,15 @@ def sessions_of(connection: Connection, person: Person) -> list[Session]:
 
 def end_session(connection: Connection, person: Person, session_id: int) -> None:
     """End one of a person's own sessions; nothing happens when it is not theirs."""
-    connection.execute(delete(panel_session).where(_whose(person), panel_session.c.id == session_id))
+    connection.execute(delete(panel_session).where(rows_of(panel_session, person), panel_session.c.id == session_id))
 
 
-def _whose(person: Person) -> ColumnElement[bool]:
-    if person.administrator_id is not None:
-        return panel_session.c.administrator_id == person.administrator_id
-    return panel_session.c.account_id == person.account_id
+def end_sessions(connection: Connection, person: Person, *, but: int | None = None) -> None:
+    """End all of a person's sessions, but for the one with a number."""
+    connection.execute(delete(panel_session).where(rows_of(panel_session, person), panel_session.c.id != (but or 0)))
 
 
 def _is_over(now: datetime) -> ColumnElement[bool]:
     is_unused = panel_session.c.seen_at < micros(now - UNUSED_FOR)
     is_old = panel_session.c.created_at < micros(now - AT_MOST)
     return is_unused | is_old
-
-
-def _digest(token: str) -> str:
-    return sha256(token.encode()).hexdigest()

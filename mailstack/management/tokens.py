@@ -8,13 +8,12 @@ over their domains, an owner's over their account. Neighbours: `admin_ui/api` as
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from mailstack.management.actor import Actor, Refused, record
 from mailstack.management.acts import now_micros
-from mailstack.management.sign_in import Person, person_of
+from mailstack.management.sign_in import Person, digest, person_of, rows_of
 from mailstack.store.schema import api_token, from_micros, micros
 
 PREFIX = "mst_"
@@ -82,7 +81,7 @@ def create(
         raise Refused(f"{' '.join(unknown) or 'nothing'} is no scope; take some of {' '.join(SCOPES)}")
     if days is not None and not 0 < days <= 3650:
         raise Refused("a token is good for 1 to 3650 days, or until it is revoked")
-    number = connection.scalar(select(func.count()).select_from(api_token).where(_whose(person))) or 0
+    number = connection.scalar(select(func.count()).select_from(api_token).where(rows_of(api_token, person))) or 0
     if number >= MOST_PER_PERSON:
         raise Refused(f"you have {MOST_PER_PERSON} tokens already; revoke one that is not used any more")
     token = PREFIX + secrets.token_urlsafe(32)
@@ -92,7 +91,7 @@ def create(
             administrator_id=person.administrator_id,
             account_id=person.account_id,
             name=name.strip(),
-            token_hash=_digest(token),
+            token_hash=digest(token),
             scopes=" ".join(scope for scope in SCOPES if scope in scopes),
             created_at=micros(now),
             expires_at=None if days is None else micros(now + timedelta(days=days)),
@@ -104,7 +103,7 @@ def create(
 
 def find(connection: Connection, person: Person) -> list[Token]:
     """A person's tokens, the newest first."""
-    rows = connection.execute(select(api_token).where(_whose(person)).order_by(api_token.c.id.desc()))
+    rows = connection.execute(select(api_token).where(rows_of(api_token, person)).order_by(api_token.c.id.desc()))
     return [
         Token(
             row.id,
@@ -120,7 +119,7 @@ def find(connection: Connection, person: Person) -> list[Token]:
 
 def revoke(connection: Connection, actor: Actor, person: Person, token_id: int) -> None:
     """End one of a person's own tokens; `Refused` when it is not theirs."""
-    mine = (_whose(person), api_token.c.id == token_id)
+    mine = (rows_of(api_token, person), api_token.c.id == token_id)
     name = connection.scalar(select(api_token.c.name).where(*mine))
     if name is None:
         raise Refused("there is no such token of yours; it may have been revoked already")
@@ -133,7 +132,7 @@ def find_bearer(connection: Connection, token: str) -> Bearer | None:
     if not token.startswith(PREFIX):
         return None
     now = now_micros()
-    row = connection.execute(select(api_token).where(api_token.c.token_hash == _digest(token))).one_or_none()
+    row = connection.execute(select(api_token).where(api_token.c.token_hash == digest(token))).one_or_none()
     if row is None or (row.expires_at is not None and row.expires_at <= now):
         return None
     person = person_of(connection, row.administrator_id, row.account_id)
@@ -146,13 +145,3 @@ def find_bearer(connection: Connection, token: str) -> Bearer | None:
 def note_used(connection: Connection, token_id: int) -> None:
     """Write that a token is in use."""
     connection.execute(update(api_token).where(api_token.c.id == token_id).values(used_at=now_micros()))
-
-
-def _whose(person: Person) -> ColumnElement[bool]:
-    if person.administrator_id is not None:
-        return api_token.c.administrator_id == person.administrator_id
-    return api_token.c.account_id == person.account_id
-
-
-def _digest(token: str) -> str:
-    return sha256(token.encode()).hexdigest()

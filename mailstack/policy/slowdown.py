@@ -10,6 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from mailstack.mail.address import AddressError, parse_address
+
 
 @dataclass(frozen=True, slots=True)
 class SlowdownRules:
@@ -99,6 +101,14 @@ class Slowdown:
         self._known.move_to_end(pair)
         if len(self._known) > self._rules.remembered:
             self._known.popitem(last=False)
+
+
+def name_key(name: str) -> str:
+    """The form that names are counted by, for names that exist and names that do not."""
+    try:
+        return parse_address(name).key
+    except AddressError:
+        return name[:254].lower()
 
 
 def network_of(address: str) -> str:

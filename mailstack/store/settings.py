@@ -1,11 +1,11 @@
 """Small values of the host that live in the database: secrets and tokens, one for all nodes and all starts.
 
-Neighbours: `management/sign_in` keeps the panel's here, `app.py` the one behind SCRAM salts.
+Neighbours: `management/sign_in` and `set_up` keep the panel's here, `app.py` the one behind SCRAM salts.
 """
 
 import secrets
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mailstack.store.schema import setting
@@ -36,3 +36,8 @@ def lasting_secret(connection: Connection, name: str) -> str:
     except IntegrityError:  # another node was first
         return find_setting(connection, name) or made
     return made
+
+
+def remove_setting(connection: Connection, name: str) -> None:
+    """Forget the value of a name."""
+    connection.execute(delete(setting).where(setting.c.name == name))

@@ -17,6 +17,8 @@ MAY_OPEN = {
     "root": set(Role) - {Role.OWNER, Role.PROGRAM},
 }
 
+LEADS_TO_SIGN_IN = ("sign_in.out", "sign_in.code")
+
 
 def address(app: Flask, rule: Rule) -> str:
     """Some address of a route."""
@@ -30,7 +32,7 @@ def test_each_route_by_role(app: Flask, browser: Browsers, who: str) -> None:
     for rule in app.url_map.iter_rules():
         if role_of(app, rule.endpoint) is Role.PROGRAM:  # tests/panel/test_api.py
             continue
-        if is_static(rule.endpoint) or (rule.endpoint == "sign_in.out" and who != "nobody"):
+        if is_static(rule.endpoint) or rule.endpoint in LEADS_TO_SIGN_IN:
             continue
         method = "GET" if "GET" in (rule.methods or ()) else "POST"
         answer = browser(who).open(address(app, rule), method=method)

@@ -1,0 +1,1 @@
+"""One's own sign-in: password, second steps, sessions."""
