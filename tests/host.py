@@ -100,6 +100,10 @@ class Host:
     def log(self) -> Path:
         return self.folder / "host.log"
 
+    def out_text(self) -> str:
+        """What `serve` printed at its last start."""
+        return (self.folder / "host.out").read_text()
+
     def log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 

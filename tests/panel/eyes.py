@@ -70,6 +70,14 @@ class Eyes:
         """Wait for words on the page."""
         self.page.get_by_text(text).first.wait_for()
 
+    def plug_in_passkey(self) -> None:
+        """Give the browser a device that holds passkeys and says yes to everything."""
+        devtools = self.page.context.new_cdp_session(self.page)
+        devtools.send("WebAuthn.enable")
+        options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+        options |= {"isUserVerified": True, "automaticPresenceSimulation": True}
+        devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+
     def look(self, name: str) -> None:
         """Have the present page judged, and draw it where pictures are wanted."""
         self._judge()
