@@ -77,9 +77,11 @@ from mailstack.store.schema import micros
 from mailstack.store.settings import SCRAM_SECRET, lasting_secret
 from mailstack.store.spool import Spool
 from mailstack.store.submissions import Kept, Submitter, Terms
+from mailstack.store.tally import catch_up
 from mailstack.store.usage import forget_usage
 
 DAY_SECONDS = 86_400.0
+TALLY_SECONDS = 60.0
 
 _chance = Random()  # noqa: S311 -- for jitter and queue IDs, which are no secrets: no system call each time
 
@@ -246,6 +248,7 @@ class Host:
         self._make_panel()
         await self._runner.start()
         self._repeat(DAY_SECONDS, self._daily)
+        self._repeat(TALLY_SECONDS, lambda: catch_up(self._database, _now()))
         self._repeat(RENEW_LEASES_EACH.total_seconds(), lambda: self._mailboxes.renew_leases(_now()))
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again

@@ -1,11 +1,22 @@
 """The first page of an administrator, and the door that leads everybody to theirs."""
 
-from flask import Blueprint, current_app, g, redirect, render_template, url_for
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from admin_ui.core.access import Role, open_to
+from admin_ui.core.acts import ask
+from admin_ui.core.panel import panel
+from mailstack.management import home, queue
+from mailstack.management.home import Attention, Over, Topic
+from mailstack.operations.inspection import inspect_running
+from mailstack.store.content import free_space
 
 blueprint = Blueprint("home", __name__)
+DESTINATIONS = 6
+"""In the list on the page; the rest is a click away."""
 
 
 @blueprint.get("/")
@@ -22,4 +33,46 @@ def door() -> ResponseReturnValue:
 @open_to(Role.ADMINISTRATOR)
 def show() -> ResponseReturnValue:
     """What needs attention, then pictures."""
-    return render_template("home/show.html")
+    now = datetime.now(UTC)
+    over = next((one for one in Over if one.word == request.args.get("over")), Over.DAY)
+    backlogs = ask(queue.backlogs, DESTINATIONS)
+    attention = ask(home.attention, backlogs, now)
+    disk = None
+    if g.person.all_domains:
+        attention = sorted([*_of_the_machine(now), *attention], key=lambda one: not one.is_urgent)
+        disk = free_space(panel().config.data)
+    return render_template(
+        "home/show.html",
+        attention=[(one, _place(one)) for one in attention],
+        over=over,
+        periods=list(Over),
+        pictures=ask(home.pictures, over, now),
+        backlogs=backlogs,
+        disk=disk,
+    )
+
+
+def _of_the_machine(now: datetime) -> list[Attention]:
+    """Findings, whose text has the setting, what is wrong, and the mend."""
+    found = []
+    for finding in inspect_running(panel().config, now):
+        what, _, mend = finding.what.partition(": ")[2].rpartition("; ")
+        found.append(Attention(Topic.HOST, _capital(what), _capital(mend), is_urgent=finding.is_wrong))
+    return found
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _place(one: Attention) -> str | None:
+    """Where the mend is done; None = not in the panel."""
+    places: dict[Topic, tuple[str, dict[str, Any]]] = {
+        Topic.HOST: ("", {}),
+        Topic.DOMAINS: ("domains.add", {}),
+        Topic.ACCOUNTS: ("accounts.show", {"address": one.of}),
+        Topic.HELD: ("queue.index", {"state": "held"}),
+        Topic.DESTINATION: ("queue.index", {"destination": one.of}),
+    }
+    endpoint, values = places[one.topic]
+    return url_for(endpoint, **values) if endpoint in current_app.view_functions else None

@@ -32,6 +32,11 @@ def inspect_host(config: Config, now: datetime) -> list[Finding]:
     ]
 
 
+def inspect_running(config: Config, now: datetime) -> list[Finding]:
+    """What can go wrong with a host while it runs: folders, room on the disk, the certificate."""
+    return [*inspect_files(config), *_certificate(config, now)]
+
+
 def _certificate(config: Config, now: datetime) -> Iterator[Finding]:
     try:
         facts = inspect_certificate(config.tls.certificate, config.tls.key)

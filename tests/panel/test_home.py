@@ -1,0 +1,24 @@
+"""The first page of an administrator."""
+
+import pytest
+
+from tests.panel.conftest import Browsers
+
+
+def test_what_is_wrong_comes_first_with_the_mend(browser: Browsers) -> None:
+    page = browser("root").get("/home").text
+    assert page.index("cert.pem") < page.index("Mail over the last day")
+    assert "of the disk" not in browser("olga").get("/home").text
+    assert "cert.pem" not in browser("olga").get("/home").text, "the machine is not hers"
+
+
+@pytest.mark.parametrize("over", ["day", "week", "month", "nonsense"])
+def test_pictures_of_each_period(browser: Browsers, over: str) -> None:
+    page = browser("olga").get(f"/home?over={over}").text
+    assert page.count("<svg") == 5
+    assert f"last {over if over != 'nonsense' else 'day'}" in page
+
+
+def test_the_door(browser: Browsers) -> None:
+    assert browser("olga").get("/").headers["Location"] == "/home"
+    assert browser("ann").get("/").headers["Location"] in ("/me/", "/security/")
