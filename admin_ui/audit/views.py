@@ -1,9 +1,14 @@
 """Who did what, when, from where."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
+from admin_ui.audit.forms import Filter
 from admin_ui.core.access import Role, open_to
+from admin_ui.core.acts import ask
+from admin_ui.core.paging import SIZE, page
+from mailstack.management import audit
+from mailstack.management.audit import EVERYTHING, Wanted
 
 blueprint = Blueprint("audit", __name__, url_prefix="/audit")
 
@@ -11,5 +16,10 @@ blueprint = Blueprint("audit", __name__, url_prefix="/audit")
 @blueprint.get("/")
 @open_to(Role.PERSON)
 def index() -> ResponseReturnValue:
-    """The latest deeds."""
-    return render_template("audit/list.html")
+    """The latest deeds that this person may know of."""
+    form = Filter(request.args)
+    wanted = Wanted(form.who.data or "", form.what.data or "", form.about.data or "")
+    after = request.args.get("after", type=int)
+    rows = ask(audit.find, wanted, after=after, limit=SIZE + 1)
+    shown = page(rows, lambda one: one.id)
+    return render_template("audit/list.html", form=form, is_filtered=wanted != EVERYTHING, page=shown)

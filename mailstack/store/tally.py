@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from mailstack.store.database import Database
 from mailstack.store.schema import account, event, message, micros, setting, tally
-from mailstack.store.settings import get_setting, put_setting
+from mailstack.store.settings import find_setting, put_setting
 
 SETTLED = timedelta(minutes=1)
 KEPT = timedelta(days=400)
@@ -50,7 +50,7 @@ async def catch_up(database: Database, now: datetime) -> None:
     Raises:
         StoreTrouble: the database fails now; nothing is lost or counted twice.
     """
-    if await database.read(lambda connection: get_setting(connection, _MARK)) is None:
+    if await database.read(lambda connection: find_setting(connection, _MARK)) is None:
         await database.write(lambda connection: put_setting(connection, _MARK, "0"))
     while True:
         sums = await database.read(lambda connection: sum_new(connection, now))
@@ -63,7 +63,7 @@ async def catch_up(database: Database, now: datetime) -> None:
 
 def sum_new(connection: Connection, now: datetime) -> Sums | None:
     """The sums of the next batch of events; None when all that is settled is counted."""
-    after = int(get_setting(connection, _MARK) or 0)
+    after = int(find_setting(connection, _MARK) or 0)
     batch = connection.execute(
         select(event.c.id, event.c.at).where(event.c.id > after).order_by(event.c.id).limit(BATCH)
     ).all()
