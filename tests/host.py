@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import mailstack
 
 PASSWORD = "correct horse battery"
-SERVICES = ("smtp", "submission", "submissions", "pop3", "pop3s", "http")
+SERVICES = ("smtp", "submission", "submissions", "pop3", "pop3s", "http", "https")
 Settings = Mapping[str, object]
 T = TypeVar("T")
 

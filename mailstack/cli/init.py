@@ -34,7 +34,8 @@ def command(data: Path, hostname: str, user: str) -> None:
     """
     is_root = os.geteuid() == 0
     try:
-        make_host(data, hostname, ANY_ADDRESS_LISTEN if is_root else HIGH_PORTS_LISTEN, user=user)
+        listen = ANY_ADDRESS_LISTEN if is_root else HIGH_PORTS_LISTEN
+        make_host(data, hostname, listen, user=user)
     except KeyError:
         raise click.ClickException(f'there is no user "{user}" here; make it first, or name another') from None
     config = f"{data}/mailstack.toml"
@@ -46,8 +47,11 @@ def command(data: Path, hostname: str, user: str) -> None:
     if not is_root:
         click.echo("it listens on high ports, for you are not root; [listen] in the config says where")
     click.echo("now:")
-    for words in ("domain add example.org", "account add you@example.org", "admin add root", "check", "serve"):
+    for words in ("domain add example.org", "account add you@example.org", "check", "serve"):
         click.echo(f"  mailstack --config {config} {words}")
+    click.echo(
+        f"the panel is on {' and '.join(listen.http)}; `serve` prints a link that sets it up, `admin add` does it too"
+    )
 
 
 def make_host(

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.lab
 def test_first_steps(tmp_path: Path) -> None:
     with Host(tmp_path / "host") as host:
         host.init().start()
-        found = re.search(r"^set-up: http://\S+(/setup\?token=\S+)$", host.out_text(), re.MULTILINE)
+        found = re.search(r"^set-up: https://\S+(/setup\?token=\S+)$", host.out_text(), re.MULTILINE)
         assert found, host.out_text()
         # localhost, for browsers hand passkeys to no bare address
         with open_eyes(f"http://localhost:{host.ports['http']}") as eyes:
