@@ -25,6 +25,11 @@ NOUNS = (
     "api",
     "tokens",
     "security",
+    "me",
+    "domains",
+    "accounts",
+    "services",
+    "aliases",
     "administrators",
     "audit",
 )

@@ -4,7 +4,7 @@ Neighbours: `policy/vacation` decides who is answered, `reception/vacation` answ
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -25,6 +25,11 @@ class Vacation:
     body: str
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day (UTC) on which somebody is answered."""
+        return None if self.ends_at is None else (self.ends_at - timedelta(microseconds=1)).date()
 
 
 def get(connection: Connection, actor: Actor, address: str) -> Vacation | None:

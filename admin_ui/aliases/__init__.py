@@ -1,0 +1,1 @@
+"""Aliases: addresses that mean other addresses, and catch-alls."""

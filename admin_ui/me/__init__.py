@@ -1,0 +1,1 @@
+"""My account: an account owner's first page."""

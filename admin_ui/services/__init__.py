@@ -1,0 +1,1 @@
+"""What an account does by itself, for its owner and for administrators: forwards, vacation reply, app passwords."""
