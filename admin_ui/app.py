@@ -17,23 +17,28 @@ from admin_ui.core.security import secure
 from admin_ui.core.words import add_filters
 from mailstack.management.sign_in import panel_secret
 
-NOUNS = (
-    "home",
-    "sign_in",
-    "queue",
-    "trace",
-    "api",
-    "tokens",
-    "security",
-    "me",
-    "domains",
-    "accounts",
-    "services",
-    "aliases",
-    "administrators",
-    "audit",
+# At import, not in `create_app`: the server imports while it is still root, and then becomes a user who may not be able
+# to read its libraries.
+BLUEPRINTS = tuple(
+    import_module(f"admin_ui.{noun}.views").blueprint
+    for noun in (
+        "home",
+        "sign_in",
+        "queue",
+        "trace",
+        "api",
+        "tokens",
+        "security",
+        "me",
+        "domains",
+        "accounts",
+        "services",
+        "aliases",
+        "administrators",
+        "audit",
+    )
 )
-"""Packages beside this file; each has a `blueprint` in its `views`."""
+"""Of the packages beside this file."""
 
 
 def create_app(panel: Panel) -> Flask:
@@ -55,7 +60,7 @@ def create_app(panel: Panel) -> Flask:
     add_error_pages(app)
     add_filters(app)
     add_menu(app)
-    for noun in NOUNS:
-        app.register_blueprint(import_module(f"admin_ui.{noun}.views").blueprint)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
     guard(app)
     return app

@@ -89,6 +89,7 @@ class Host:
         self.process: subprocess.Popen[bytes] | None = None
         self.passwords: dict[str, str] = {}
         self.extra_environment: dict[str, str] = {}
+        self._told_before = 0
 
     # --- setting up --------------------------------------------------------------------------------------------------
 
@@ -101,8 +102,8 @@ class Host:
         return self.folder / "host.log"
 
     def out_text(self) -> str:
-        """What `serve` printed at its last start."""
-        return (self.folder / "host.out").read_text()
+        """What the server has said since its last start."""
+        return self.log_text()[self._told_before :]
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -191,7 +192,7 @@ class Host:
 
     def start(self, timeout: float = 30.0, before: Sequence[str] = (), **popen: Any) -> "Host":
         """Start `mailstack serve`, run by the command `before` it, and wait for `ready`; all it says goes to `log`."""
-        told_before = len(self.log_text())
+        self._told_before = len(self.log_text())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*before, *_command(), "--config", str(self.config), "serve"],
@@ -206,8 +207,8 @@ class Host:
 
         def is_ready() -> bool:
             if process.poll() is not None:
-                raise HostError(f"serve exited {process.returncode}\n{self.log_text()[told_before:]}")
-            return "ready" in self.log_text()[told_before:].splitlines()
+                raise HostError(f"serve exited {process.returncode}\n{self.out_text()}")
+            return "ready" in self.out_text().splitlines()
 
         wait_until(is_ready, f"`ready` from {self.hostname}\n{self.log_text()}", timeout, every=0.02)
         return self
