@@ -26,6 +26,7 @@ BLUEPRINTS = tuple(
         "sign_in",
         "queue",
         "trace",
+        "limits",
         "api",
         "tokens",
         "security",

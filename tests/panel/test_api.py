@@ -260,3 +260,28 @@ def test_tokens_are_made_and_revoked_on_their_page(browser: Browsers, call: Call
 
 def test_the_examples_are_there_for_everybody(browser: Browsers) -> None:
     assert "/api/v1/messages" in browser("ann").get("/tokens/examples").text
+
+
+def test_limits(call: Call) -> None:
+    assert call("PUT", "/limits/*/day", {"recipients": 100, "first_time": 10}).status_code == 204
+    assert call("PUT", "/limits/ann@example.test/hour", {"messages": 5, "over": "hold"}, who="olga").status_code == 204
+    assert call("PUT", "/limits/*/hour", {"messages": 5}, who="olga").status_code == 403
+    assert call("PUT", "/limits/*/year", {"messages": 5}).status_code == 409
+    assert call("PUT", "/limits/*/hour", {}).status_code == 409
+    [rule] = call("GET", "/limits/ann@example.test").json
+    assert (rule["messages"], rule["recipients"], rule["over"], rule["used_messages"]) == (5, None, "hold", 0)
+    first = call("GET", "/limits?limit=1").json
+    second = call("GET", f"/limits?limit=1&after={first['next']}").json
+    assert [page["items"][0]["scope"] for page in (first, second)] == ["*", "ann@example.test"]
+    assert second["next"] is None
+    assert call("DELETE", "/limits/*/day").status_code == 204
+    assert call("DELETE", "/limits/*/day").status_code == 409
+
+
+def test_audit(call: Call) -> None:
+    call("POST", "/domains", {"name": "new.test"})
+    page = call("GET", "/audit?what=domain&limit=1").json
+    assert (page["items"][0]["act"], page["items"][0]["object"]) == ("domain.add", "new.test")
+    older = call("GET", f"/audit?what=domain&after={page['next']}").json["items"]
+    assert "new.test" not in [deed["object"] for deed in older]
+    assert call("GET", "/audit?about=new.test", who="olga").json["items"] == []
