@@ -1,4 +1,4 @@
-"""In a real browser: a limit is set, exceeded over SMTP, what it holds is seen and released; the timeline tells it all."""
+"""In a browser: a limit is set, exceeded over SMTP, what it holds is seen and released; the timeline tells it all."""
 
 from pathlib import Path
 
