@@ -68,8 +68,10 @@ class Nouns(click.Group):
             path = error.ctx.command_path if error.ctx else "mailstack"
             _tell(f"{error.format_message().rstrip('.')}; see `{path} --help`")
             return 2
-        except (click.Abort, KeyboardInterrupt):
-            _tell("given up; nothing was changed")
+        except (click.Abort, KeyboardInterrupt) as error:
+            # click raises Abort from the Ctrl-C that fell into work, and alone where somebody was asked
+            is_midway = isinstance(error, KeyboardInterrupt) or error.__cause__ is not None
+            _tell("stopped; what was done before stays" if is_midway else "given up; nothing was changed")
             return 1
         except BrokenPipeError:  # `mailstack queue list | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -133,6 +133,7 @@ class Spool:
 def _record_many(connection: Connection, batches: list[Sequence[Result]]) -> list[list[str]]:
     """A handler for `write_many`; gives the files of contents that are needed no more, all with the first batch."""
     results = [result for batch in batches for result in batch]
+    expanding = _still_open(connection, [result for result in results if result.expansion is not None])
     ended = [result for result in results if result.state != "waiting"]
     queue_ids = sorted({result.queue_id for result in ended})
     if queue_ids:
@@ -150,10 +151,19 @@ def _record_many(connection: Connection, batches: list[Sequence[Result]]) -> lis
             for at, name, detail in result.events
         ],
     )
-    for result in results:
+    for result in expanding:
         if result.expansion is not None:
             expand_from_queue(connection, result.queue_id, result.expansion, result.at)
     return [release_of(connection, queue_ids), *([] for _ in batches[1:])]
+
+
+def _still_open(connection: Connection, results: Sequence[Result]) -> list[Result]:
+    """Those whose delivery has not ended: not dropped meanwhile, nor written before by a commit that seemed to fail."""
+    if not results:
+        return []
+    ids = [result.delivery_id for result in results]
+    found = set(connection.scalars(select(delivery.c.id).where(delivery.c.id.in_(ids), timeline.IS_OPEN)))
+    return [result for result in results if result.delivery_id in found]
 
 
 def release_of(connection: Connection, queue_ids: Sequence[str]) -> list[str]:

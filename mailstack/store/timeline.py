@@ -46,8 +46,8 @@ def trace(connection: Connection, query: str, most: int = TRACE_MOST) -> list[di
 
     Args:
         connection: inside a transaction.
-        query: a queue ID, a Message-ID with or without angle brackets, an address of a sender or recipient, or a whole
-            subject.
+        query: a queue ID, a delivery's number, a Message-ID with or without angle brackets, an address of a sender or
+            recipient, or a whole subject.
         most: messages to return.
     """
     messages = _find(connection, query.strip(), most)
@@ -69,6 +69,8 @@ def _find(connection: Connection, query: str, most: int) -> Sequence[Row[Any]]:
             message.c.header_message_id == query.strip("<> "), message.c.header_message_id != ""
         ),
     )
+    if query.isascii() and query.isdecimal() and len(query) < 19:
+        ids = union(*ids.selects, select(delivery.c.message_id).where(delivery.c.id == int(query)))
     if wanted := subject_hash(query):
         ids = union(*ids.selects, select(message.c.id).where(message.c.subject_hash == wanted, _HAS_SUBJECT))
     if addresses := _spellings(query.strip("<> ")):

@@ -103,6 +103,20 @@ def test_a_fault_of_ours_is_one_line_too(shell: Shell, monkeypatch: pytest.Monke
     assert "Traceback" in shell.run("domain", "list", expect=1).stderr
 
 
+def test_ctrl_c_says_whether_something_was_done(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mailstack.management import domains
+
+    def interrupt(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(domains, "find", interrupt)
+    last = shell.run("domain", "list", expect=1).stderr.splitlines()[-1]
+    assert last == "mailstack: stopped; what was done before stays"
+    monkeypatch.setattr("mailstack.cli.host._is_terminal", lambda: True)
+    last = shell.run("admin", "add", "root", expect=1).stderr.splitlines()[-1]  # the end of input at the prompt
+    assert last == "mailstack: given up; nothing was changed"
+
+
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAILSTACK_")}
     return subprocess.run(

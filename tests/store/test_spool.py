@@ -75,6 +75,8 @@ async def test_a_recipient_of_ours_is_served_in_the_commit_that_ends_its_deliver
     assert (found["b@two.example"].notify, found["b@two.example"].orcpt) == (0, "rfc822;list@example.org")
     kept = await each_database.read(lambda c: c.execute(select(maildrop_entry.c.account_id)).all())
     assert [row.account_id for row in kept] == [ann]
+    await spool.record([result(unit.recipients[0], "M1", expansion=expansion)])
+    assert len(await each_database.read(lambda c: c.execute(select(delivery.c.id)).all())) == 2, "once only"
     (to_two,) = (await each_database.write(lambda c: claim(c, "two.example"))).units
     await spool.record([result(to_two.recipients[0], "M1")])
     assert await each_database.read(contents) == 1, "the maildrop still needs it"

@@ -71,6 +71,7 @@ def test_the_trace_is_what_the_contract_says(each_database):
     [
         ("M1", ["M1"]),
         ("m1", ["M1"]),
+        ("2", ["M2"]),
         ("first@example.org", ["M1"]),
         (" <first@example.org> ", ["M1"]),
         ("alice@example.org", ["M1"]),
