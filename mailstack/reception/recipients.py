@@ -57,10 +57,10 @@ def expand(directory: Directory, sender: Address, recipient: Recipient) -> tuple
         gone = reply(550, Status.UNKNOWN_MAILBOX, f"<{recipient.address}> is not a mailbox here any more")
         return Failed(gone, LOCAL_PEER), Expansion()
     if _is_passed_on(resolution):
-        words = reply(250, Status.UNDEFINED, f"sent on to {resolution.remote[0]}")
+        words = reply(250, Status.UNDEFINED, f"goes to {resolution.remote[0]}")
         return Delivered(words, LOCAL_PEER, dsn_relayed=True), _copies(sender, recipient, resolution)
     count = len(resolution.accounts) + len(resolution.remote)
-    words = reply(250, Status.UNDEFINED, "into the mailbox" if count == 1 else f"sent on to {count} addresses")
+    words = reply(250, Status.UNDEFINED, "into the mailbox" if count == 1 else f"goes to {count} addresses")
     if recipient.notify is not None:
         recipient = replace(recipient, notify=recipient.notify & ~Notify.SUCCESS)
     return Delivered(words, LOCAL_PEER, is_expanded=count > 1), _copies(sender, recipient, resolution)
@@ -80,7 +80,7 @@ def _is_passed_on(resolution: Resolution) -> bool:
 
 def _copies(sender: Address, recipient: Recipient, resolution: Resolution) -> Expansion:
     local = tuple(
-        LocalCopy(account.id, str(recipient.address), delivery_prefix(sender, account.address))
+        LocalCopy(account.id, str(account.address), delivery_prefix(sender, account.address))
         for account in resolution.accounts
     )
     return Expansion(local, tuple(remote_copy(recipient, address) for address in resolution.remote))

@@ -32,6 +32,7 @@ class LocalCopy:
 
     account_id: int
     recipient: str
+    """The account's address."""
     prefix: bytes
     """Return-Path and Delivered-To."""
 
@@ -143,12 +144,13 @@ def _delivery_rows(letter: PreparedLetter, verdict: Kept) -> list[Row]:
 
 
 def _alias_events(queue_id: str, now: int, addressed: Addressed) -> list[Row]:
-    """An alias of addresses elsewhere has a line of its own: it is what the sender and a trace know."""
-    name, targets = addressed.as_held.recipient, [copy.recipient for copy in addressed.remote]
-    if not targets or targets == [name]:
+    """A name that means other addresses has a line of its own: it is what the sender knows and a trace is asked for."""
+    name = addressed.as_held.recipient
+    targets = [*(copy.recipient for copy in addressed.local), *(copy.recipient for copy in addressed.remote)]
+    if [target.lower() for target in targets] == [name.lower()]:
         return []
     more = f" and {len(targets) - 1} more" if len(targets) > 1 else ""
-    return [event_row(queue_id, now, "accepted", name, f"sent on to {targets[0]}{more}")]
+    return [event_row(queue_id, now, "accepted", name, f"goes to {targets[0]}{more}")]
 
 
 def _unique_copies(recipients: Sequence[Addressed]) -> list[LocalCopy]:
@@ -274,10 +276,12 @@ class Expansion:
     remote: tuple[RemoteCopy, ...] = ()
 
 
-def expand_from_queue(connection: Connection, queue_id: str, expansion: Expansion, now: int) -> None:
-    """Serve a recipient of ours from the queue, in the commit that ends its delivery."""
+def expand_from_queue(connection: Connection, queue_id: str, recipient: str, expansion: Expansion, now: int) -> None:
+    """Serve a recipient of ours from the queue, in the commit that ends its delivery and tells of that."""
     if expansion.local:
         deliver_to_maildrops(connection, queue_id, expansion.local, now)
+        others = [copy.recipient for copy in expansion.local if copy.recipient.lower() != recipient.lower()]
+        record_events(connection, [event_row(queue_id, now, "delivered", one, "into the mailbox") for one in others])
     if expansion.remote:
         insert_rows(connection, delivery, [_delivery_row(queue_id, copy, now) for copy in expansion.remote])
 

@@ -153,7 +153,7 @@ def _record_many(connection: Connection, batches: list[Sequence[Result]]) -> lis
     )
     for result in expanding:
         if result.expansion is not None:
-            expand_from_queue(connection, result.queue_id, result.expansion, result.at)
+            expand_from_queue(connection, result.queue_id, result.recipient, result.expansion, result.at)
     return [release_of(connection, queue_ids), *([] for _ in batches[1:])]
 
 

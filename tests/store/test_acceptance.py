@@ -41,17 +41,21 @@ def test_local_and_remote_recipients_are_kept_together(each_database: Database) 
     each_database.write_now(work)
 
 
-def test_an_alias_of_addresses_elsewhere_is_on_the_timeline(each_database: Database) -> None:
+def test_an_alias_is_on_the_timeline_and_so_are_its_targets(each_database: Database) -> None:
     def work(connection: Connection) -> None:
-        add_account(connection)
-        alias = Addressed(
-            remote("info@example.test").as_held, (), (*remote("x@f.test").remote, *remote("y@f.test").remote)
-        )
-        accept_many(connection, [letter("M1", alias)])
+        ann = add_account(connection)
+        targets = (local(ann, "ann@example.test").local, remote("x@f.test").remote)
+        accept_many(connection, [letter("M1", Addressed(remote("info@example.test").as_held, *targets))])
+        accept_many(connection, [letter("M2", local(ann, "ann@example.test"))])
         rows = connection.execute(select(schema.event.c.event, schema.event.c.recipient, schema.event.c.detail))
-        assert rows.all()[1:] == [("accepted", "info@example.test", "sent on to x@f.test and 1 more")]
+        assert [row for row in rows if row.recipient] == [
+            ("delivered", "ann@example.test", "into the mailbox"),
+            ("accepted", "info@example.test", "goes to ann@example.test and 1 more"),
+            ("delivered", "ann@example.test", "into the mailbox"),
+        ]
         (found,) = trace(connection, "info@example.test")
-        assert [one["recipient"] for one in found["recipients"]] == ["x@f.test", "y@f.test"]
+        assert [one["recipient"] for one in found["recipients"]] == ["x@f.test", "ann@example.test"]
+        assert len(trace(connection, "ann@example.test")) == 2
 
     each_database.write_now(work)
 

@@ -66,13 +66,14 @@ async def test_a_recipient_of_ours_is_served_in_the_commit_that_ends_its_deliver
     ann = await each_database.write(put)
     (unit,) = (await each_database.write(lambda c: claim(c, "example.org"))).units
     expansion = Expansion(
-        (LocalCopy(ann, "list@example.org", b"Return-Path: <>\r\n"),),
+        (LocalCopy(ann, "ann@example.org", b"Return-Path: <>\r\n"),),
         (RemoteCopy("b@two.example", "two.example", 0, "rfc822;list@example.org"),),
     )
     await spool.record([result(unit.recipients[0], "M1", expansion=expansion)])
     found = await each_database.read(rows)
     assert (found["list@example.org"].state, found["b@two.example"].state) == ("delivered", "waiting")
     assert (found["b@two.example"].notify, found["b@two.example"].orcpt) == (0, "rfc822;list@example.org")
+    assert ("delivered", "ann@example.org", "into the mailbox") in await each_database.read(events)
     kept = await each_database.read(lambda c: c.execute(select(maildrop_entry.c.account_id)).all())
     assert [row.account_id for row in kept] == [ann]
     await spool.record([result(unit.recipients[0], "M1", expansion=expansion)])
