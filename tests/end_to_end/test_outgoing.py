@@ -92,7 +92,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     (port,) = free_ports(1, "0.0.0.0")
     settings = {
         "outbound": {"prohibited_networks": [], "nameservers": [dns.server], "port": port},
-        "queue": {"retry": ["1s"], "give_up_after": "4s", "warn_after": "2s"},
+        "queue": {"retry": ["1s"], "give_up_after": "20s", "warn_after": "3s"},
     }
     with Host(tmp_path_factory.mktemp("out") / "host", settings=settings).init() as host:
         host.add_domain("example.test")

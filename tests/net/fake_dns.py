@@ -11,6 +11,18 @@ import dns.rcode
 import dns.rrset
 
 
+def _one_port():
+    """A UDP and a TCP socket on the same port, which another test may have for one of them."""
+    for _ in range(20):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, socket.create_server(udp.getsockname())
+        except OSError:
+            udp.close()
+    raise OSError("no port is free for both UDP and TCP")
+
+
 class FakeDns:
     """Answers from `zone`: {(name, type): [record text, ...] | rcode text | "truncate:<n>" | "silent"}."""
 
@@ -19,10 +31,8 @@ class FakeDns:
         self.asked = Counter()
         self.saw_edns = False
         self.refuses_edns = False
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
+        self.udp, self.tcp = _one_port()
         self.port = self.udp.getsockname()[1]
-        self.tcp = socket.create_server(("127.0.0.1", self.port))
         for target in (self._serve_udp, self._serve_tcp):
             threading.Thread(target=target, daemon=True).start()
 
