@@ -37,7 +37,13 @@ class World:
         self.keeper = DirectoryKeeper(database, reactor)  # type: ignore[arg-type]
         self.contents = ContentStore(folder / "content", 65536)
         self.intake = Intake(
-            database, self.keeper, self.contents, wake=lambda: None, random_bits=getrandbits, submitted=self._submitted
+            database,
+            self.keeper,
+            self.contents,
+            wake=lambda: None,
+            arrived=lambda *_: None,
+            random_bits=getrandbits,
+            submitted=self._submitted,
         )
 
         def now() -> datetime:
