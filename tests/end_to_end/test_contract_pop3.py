@@ -14,17 +14,18 @@ COMMON = ["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "UTF8", "
 LOGIN = ["USER", "SASL PLAIN LOGIN SCRAM-SHA-256"]
 DOTTED = "Subject: dots\r\n\r\n..first\r\nsecond\r\n..\r\n"
 HEADER = "Subject: header only\r\n"
-REFUSED = [
-    *"RETR|RETR 0|RETR 4|RETR -1|RETR x|RETR 1 2|RETR 99999999999999999999|TOP 1|TOP 1 -1|TOP 4 0|LIST 0|LIST 1 2".split(
-        "|"
-    ),
-    *"UIDL 4|DELE|DELE 4|STAT 1|NOOP 1|RSET 1|QUIT 1|USER x|PASS x|STLS|AUTH PLAIN|UTF8|LANG xx|APOP a b|LAST".split(
-        "|"
-    ),
-    "",
-    "é",
-    "x" * 300,
-]
+WRONG_ARGUMENTS = {
+    "RETR": ("", "0", "4", "-1", "x", "1 2", "9" * 20),
+    "TOP": ("", "1", "1 -1", "1 1 1", "4 0"),
+    "LIST": ("0", "4", "1 2"),
+    "UIDL": ("4", "x"),
+    "DELE": ("", "4"),
+    "AUTH": ("PLAIN", "APOP"),
+    "LANG": ("tlh",),
+    **dict.fromkeys(("STAT", "NOOP", "RSET", "QUIT", "CAPA", "USER", "PASS"), ("1",)),
+    **dict.fromkeys(("STLS", "UTF8", "APOP a b", "LAST", "XTND", "é", "x" * 300), ("",)),
+}
+REFUSED = [f"{verb} {argument}".strip() for verb, arguments in WRONG_ARGUMENTS.items() for argument in arguments]
 LARGE = "Subject: large\r\n\r\n" + ("y" * 70 + "\r\n") * 20_000
 
 
