@@ -11,7 +11,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHandshakeListener, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -41,7 +41,7 @@ def _make_nonce() -> str:
     return secrets.token_urlsafe(24)
 
 
-@implementer(IPushProducer, IHandshakeListener)
+@implementer(IPushProducer, IHandshakeListener, IHalfCloseableProtocol)
 class SmtpConnection(Protocol):
     """One connection."""
 
@@ -59,6 +59,7 @@ class SmtpConnection(Protocol):
         self._is_choked = False  # the client does not read our replies
         self._is_reading_paused = False
         self._is_closing = False
+        self._has_said_all = False  # the client closed its side; without TLS it may still listen
         self._is_lost = False
         self._waits_for: Deferred[None] | None = None
         self._deadline = 0.0
@@ -134,6 +135,15 @@ class SmtpConnection(Protocol):
             self._is_reading_paused = True
             self.transport.pauseProducing()
 
+    def readConnectionLost(self) -> None:
+        """The client will say no more: what it said is answered, so that it need not send its mail twice."""
+        self._has_said_all = True
+        if not self._is_running:
+            self._close()
+
+    def writeConnectionLost(self) -> None:
+        """We never close our side alone."""
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Drop what is unfinished; a commit that has begun goes on."""
         self._is_lost = True
@@ -197,6 +207,8 @@ class SmtpConnection(Protocol):
         self._is_running = False
         if self._is_lost:
             dispatcher.abandon()
+        elif self._has_said_all:
+            self._close()
         elif not self._is_closing:
             self._wait_for_client(session, has_progressed=has_progressed)
 
@@ -209,7 +221,7 @@ class SmtpConnection(Protocol):
         self._read_again()
 
     def _read_again(self) -> None:
-        if self._is_reading_paused:
+        if self._is_reading_paused and not self._has_said_all:
             self._is_reading_paused = False
             self.transport.resumeProducing()
 
@@ -294,6 +306,8 @@ class SmtpConnection(Protocol):
             self._go_on()
 
     def _close(self) -> None:
+        if self._is_closing:
+            return
         self._is_closing = True
         if self._timer.active():
             self._timer.cancel()

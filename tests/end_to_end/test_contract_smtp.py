@@ -1,6 +1,7 @@
 """SMTP in, sentence by sentence of the contract and the RFCs, on a whole host and with octets of our own."""
 
 import re
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -199,6 +200,15 @@ def test_smuggled_commands_are_content_to_the_true_end(host: Host, bad: str, byt
         talk.send(f"{smuggled}.\r\nNOOP\r\nMAIL FROM:<a@b.example>\r\n", bytewise=bytewise)
         assert [talk.reply()[:9] for _ in range(3)] == ["554 5.6.0", "250 2.0.0", "250 2.1.0"]
     assert take_all(host, BOB) == []
+
+
+def test_a_client_that_says_all_and_closes_its_side_hears_the_answers(host: Host) -> None:
+    with Talk(host, "smtp") as talk:
+        talk.send(f"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<{BOB}>\r\nDATA\r\nSubject: x\r\n.\r\n")
+        talk.socket.shutdown(socket.SHUT_WR)
+        assert [talk.reply()[:3] for _ in range(5)] == ["250", "250", "250", "354", "250"]
+        assert talk.line() == ""
+    take_one(host, BOB)
 
 
 def test_chunks_pipelined_make_one_mail(host: Host) -> None:
