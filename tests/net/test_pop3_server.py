@@ -13,8 +13,8 @@ from mailstack.config import Pop3
 from mailstack.net.bounds import ConnectionBounds
 from mailstack.net.pop3_server import LET_GO, LINGER, Pop3Server, Pop3ServerFactory
 from mailstack.pop3.questions import LoggedIn, Refused
+from tests.dialogs.runner import assert_said, dialogs, read_dialog
 from tests.net.transport import Transport
-from tests.pop3.test_dialogs import DIALOGS, assert_said, read_dialog
 from tests.pop3.world import PASSWORD, USER, FakeVisit
 
 LOGIN = f"USER {USER}\r\nPASS {PASSWORD}\r\n".encode()
@@ -58,13 +58,13 @@ def lab() -> Any:
     assert lab.bugs == []
 
 
-@pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", dialogs("pop3"), ids=lambda path: path.stem)
 def test_dialog(path: Any) -> None:
-    tls_on, turns = read_dialog(path)
-    lab = Lab(implicit_tls=tls_on)
-    assert_said(lab.transport.value().decode().splitlines(), turns[0][1])
-    for sent, expected in turns[1:]:
-        assert_said(lab.send(sent).decode().splitlines(), expected)
+    dialog = read_dialog(path)
+    lab = Lab(implicit_tls=dialog.settings.get("tls") != "off")
+    assert_said(lab.transport.value().decode().splitlines(), dialog.turns[0].lines)
+    for turn in dialog.turns[1:]:
+        assert_said(lab.send(turn.sent).decode().splitlines(), turn.lines)
 
 
 def test_replies_to_pipelined_commands_leave_in_one_write(lab: Lab) -> None:
