@@ -132,7 +132,8 @@ def _write(connection: Connection, kept: list[tuple[PreparedLetter, Kept]]) -> N
 def _delivery_rows(letter: PreparedLetter, verdict: Kept) -> list[Row]:
     """The rows of those that go on to the queue, then of those that are held; all of one lane."""
     going = len(letter.recipients) - len(verdict.held)
-    remote = [copy for addressed in letter.recipients[:going] for copy in addressed.remote]
+    # an address that was named twice, or that two aliases lead to, gets the mail once
+    remote = list(dict.fromkeys(copy for addressed in letter.recipients[:going] for copy in addressed.remote))
     held = [addressed.as_held for addressed in letter.recipients[going:]]
     is_bulk = verdict.is_bulk or len(remote) > letter.terms.bulk_recipients
     lane: Row = {"is_bulk": is_bulk}

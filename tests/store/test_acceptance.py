@@ -86,6 +86,17 @@ def test_one_copy_for_one_account_however_it_was_addressed(each_database: Databa
     each_database.write_now(work)
 
 
+def test_one_delivery_for_one_address_however_often_it_was_named(each_database: Database) -> None:
+    def work(connection: Connection) -> None:
+        add_account(connection)
+        far = remote("x@far.test")
+        alias = Addressed(remote("info@example.test").as_held, (), (*far.remote, *remote("y@far.test").remote))
+        accept_many(connection, [letter("M1", far, alias, far)])
+        assert connection.scalars(select(schema.delivery.c.recipient)).all() == ["x@far.test", "y@far.test"]
+
+    each_database.write_now(work)
+
+
 def test_a_refusing_limit_writes_nothing(each_database: Database) -> None:
     def work(connection: Connection) -> None:
         ann = add_account(connection)
