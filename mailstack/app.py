@@ -42,6 +42,7 @@ from mailstack.net.pop3_server import Pop3ServerFactory
 from mailstack.net.resolver import Resolver
 from mailstack.net.smtp_server import SmtpServerFactory
 from mailstack.net.tls import ServerTls, TlsFilesError, server_options
+from mailstack.operations.metrics import Metrics, metrics_site
 from mailstack.operations.process import raise_file_limit, watch_twisted
 from mailstack.operations.rights import become, require_own
 from mailstack.operations.running import mark_running
@@ -75,7 +76,7 @@ from mailstack.store.mailboxes import RENEW_LEASES_EACH, Mailboxes
 from mailstack.store.passwords import Passwords
 from mailstack.store.schema import micros
 from mailstack.store.settings import SCRAM_SECRET, lasting_secret
-from mailstack.store.spool import Spool
+from mailstack.store.spool import Spool, queue_sizes
 from mailstack.store.submissions import Kept, Submitter, Terms
 from mailstack.store.tally import catch_up
 from mailstack.store.usage import forget_usage
@@ -189,8 +190,8 @@ class Host:
         notices = Notices(self._database, self._intake.accept_report, hostname=config.hostname, now=_now, token=_token)
         self._watch = SendingWatch(self._database, self._keeper, notices, config.limits, now=_now)
         self._runner = self._make_runner()
-        self._smtp: list[SmtpServerFactory] = []
-        self._pop3: list[Pop3ServerFactory] = []
+        self._smtp: dict[str, SmtpServerFactory] = {}
+        self._pop3: dict[str, Pop3ServerFactory] = {}
         self._http: HttpService | None = None
         self._chores: list[LoopingCall] = []
 
@@ -246,6 +247,7 @@ class Host:
         self._make_smtp_services(secret.encode())
         self._make_pop3_services(secret.encode())
         self._make_panel()
+        self._make_metrics()
         await self._runner.start()
         self._repeat(DAY_SECONDS, self._daily)
         self._repeat(TALLY_SECONDS, lambda: catch_up(self._database, _now()))
@@ -290,7 +292,7 @@ class Host:
             implicit_tls=implicit_tls,
             secret=secret,
         )
-        self._smtp.append(factory)
+        self._smtp[name] = factory
         self._listeners.adopt(self._reactor, name, factory)
 
     def _make_pop3_services(self, secret: bytes) -> None:
@@ -308,7 +310,7 @@ class Host:
                 on_bug=maillog.bug,
                 secret=secret,
             )
-            self._pop3.append(factory)
+            self._pop3[name] = factory
             self._listeners.adopt(self._reactor, name, factory)
 
     def _make_panel(self) -> None:
@@ -339,6 +341,18 @@ class Host:
 
         answer: Reply = blockingCallFromThread(self._reactor, submit)
         return answer
+
+    def _make_metrics(self) -> None:
+        if not self._config.listen.metrics:
+            return
+        metrics = Metrics()
+        maillog.watch(metrics.note)
+        self._database.watch_commits(metrics.commit_took)
+        for name, smtp in self._smtp.items():
+            metrics.watch_sessions(name, smtp.connections)
+        for name, pop3 in self._pop3.items():
+            metrics.watch_sessions(name, pop3.connections)
+        self._listeners.adopt(self._reactor, "metrics", metrics_site(metrics, lambda: self._database.read(queue_sizes)))
 
     async def _release_held(self) -> None:
         if not await self._database.read(has_held):
@@ -397,8 +411,8 @@ class Host:
             if chore.running:
                 chore.stop()
         grace: timedelta = self._config.smtp.shutdown_grace
-        ending: list[Deferred[Any]] = [Deferred.fromCoroutine(factory.shutdown()) for factory in self._smtp]
-        ending += [Deferred.fromCoroutine(factory.shutdown(grace)) for factory in self._pop3]
+        ending: list[Deferred[Any]] = [Deferred.fromCoroutine(factory.shutdown()) for factory in self._smtp.values()]
+        ending += [Deferred.fromCoroutine(factory.shutdown(grace)) for factory in self._pop3.values()]
         ending.append(Deferred.fromCoroutine(self._runner.stop(grace)))
         if self._http is not None:
             ending.append(Deferred.fromCoroutine(self._http.stop()))

@@ -11,8 +11,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 
-SERVICES = ("smtp", "submission", "submissions", "pop3", "pop3s", "http", "https")
-"""What `serve` listens for today; the other lists of `[listen]` are read and not yet served."""
+SERVICES = ("smtp", "submission", "submissions", "pop3", "pop3s", "http", "https", "metrics")
+"""What `serve` listens for: all lists of `[listen]`."""
 
 Network = IPv4Network | IPv6Network
 Octets = Annotated[int, "octets"]

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -19,10 +19,18 @@ _BARE = re.compile(r"[!#-<>-~]+\Z")  # printable ASCII without blank, double quo
 _stream: TextIO = sys.stdout
 _lines: deque[str] = deque()
 _flush_soon: Callable[[Callable[[], None]], object] | None = None
+_watchers: list[Callable[[str, Mapping[str, object]], None]] = []
+
+
+def watch(watcher: Callable[[str, Mapping[str, object]], None]) -> None:
+    """Tell somebody of each line too: its event and its values. In the thread that logs."""
+    _watchers.append(watcher)
 
 
 def log_event(event: str, **values: object) -> None:
     """Write one line; values that are None are left out."""
+    for watcher in _watchers:
+        watcher(event, values)
     moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     pairs = "".join(f" {key}={_quote(value)}" for key, value in values.items() if value is not None)
     is_first = not _lines

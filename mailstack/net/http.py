@@ -114,11 +114,7 @@ class HttpService:
         self._pool = _DaemonPool(1, threads, "http")
         self._pool.start()
         self._gate = _Gate(reactor, self._pool, wsgi_app)
-        site: Any = Site(self._gate, requestFactory=_BoundedRequest, timeout=IDLE_SECONDS)
-        site.displayTracebacks = False
-        site.noisy = False
-        site.log = _log_nothing
-        self.factory = site
+        self.factory = make_site(self._gate)
 
     async def stop(self, within: float = STOP_SECONDS) -> bool:
         """Let running requests end, for at most so many seconds; False when some had to be left behind."""
@@ -139,6 +135,15 @@ class HttpService:
         waiting: Deferred[None] = Deferred()
         self._clock.callLater(seconds, waiting.callback, None)
         return waiting
+
+
+def make_site(resource: Resource) -> Any:
+    """A web server for a resource: bounded requests, no traceback to a client, no line for each page."""
+    site: Any = Site(resource, requestFactory=_BoundedRequest, timeout=IDLE_SECONDS)
+    site.displayTracebacks = False
+    site.noisy = False
+    site.log = _log_nothing
+    return site
 
 
 def _log_nothing(request: Request) -> None:

@@ -23,6 +23,9 @@ class OpenConnections(Generic[Connection]):
     def __len__(self) -> int:
         return len(self._open)
 
+    def __contains__(self, connection: object) -> bool:
+        return connection in self._open
+
     def __iter__(self) -> Iterator[Connection]:
         """Those that are open now; they may end while one goes through them."""
         return iter(list(self._open))

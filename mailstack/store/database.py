@@ -126,6 +126,10 @@ class Database:
         """Run the work on a reading connection in the calling thread. Raises as `read`."""
         return _run_now(self._read_engine, work)
 
+    def watch_commits(self, committed: Callable[[float], None]) -> None:
+        """Tell somebody the seconds that each commit of the group takes, in a writer's thread."""
+        self._writing().committed = committed
+
     def close(self) -> None:
         """Finish what is queued and close all connections. Blocks: milliseconds, unless the database is stuck."""
         self._is_closed = True

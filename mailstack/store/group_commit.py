@@ -7,6 +7,7 @@ the thread then connects anew, by and by. Neighbours: `database` hands units in;
 """
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -56,6 +57,7 @@ class GroupCommit:
         self._answers = answers
         self._queue: SimpleQueue[Unit | None] = SimpleQueue()
         self._closing = threading.Event()
+        self.committed: Callable[[float], None] | None = None  # told in the writer's thread how many seconds each took
         self._threads = [
             threading.Thread(target=self._serve, name=f"store-writer-{number}", daemon=True)
             for number in range(threads)
@@ -80,7 +82,10 @@ class GroupCommit:
         is_open = True
         while is_open:
             units, is_open = take_waiting(self._queue, BATCH_UNITS)
+            started = time.monotonic()
             outcomes = session.settle(units)
+            if units and self.committed is not None:
+                self.committed(time.monotonic() - started)
             self._answers.post(zip((unit.deferred for unit in units), outcomes, strict=True))
             if session.pause_seconds:
                 # Units that arrive meanwhile wait for the next try instead of failing by the thousand.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Connection, Text, bindparam, select, text, update
+from sqlalchemy import BigInteger, Boolean, Connection, Text, bindparam, func, select, text, update
 
 from mailstack.store import claims, timeline
 from mailstack.store.acceptance import Expansion, expand_from_queue
@@ -58,6 +58,14 @@ _GIVE_BACK = (
     .where(delivery.c.id == bindparam("given"), text("delivery.state = 'waiting'"))
     .values(attempts=delivery.c.attempts - 1, next_attempt_at=bindparam("due_at", type_=BigInteger), leased_until=None)
 )
+
+
+def queue_sizes(connection: Connection) -> dict[str, int]:
+    """How many recipients wait, and how many are held; each count reads its partial index only."""
+    return {
+        state: connection.scalar(select(func.count()).select_from(delivery).where(text(f"state = '{state}'"))) or 0
+        for state in ("waiting", "held")
+    }
 
 
 class Spool:
