@@ -33,11 +33,8 @@ def command(data: Path, hostname: str, user: str) -> None:
     mailstack init --data /var/lib/mailstack --hostname mx.example.org
     """
     is_root = os.geteuid() == 0
-    try:
-        listen = ANY_ADDRESS_LISTEN if is_root else HIGH_PORTS_LISTEN
-        make_host(data, hostname, listen, user=user)
-    except KeyError:
-        raise click.ClickException(f'there is no user "{user}" here; make it first, or name another') from None
+    listen = ANY_ADDRESS_LISTEN if is_root else HIGH_PORTS_LISTEN
+    make_host(data, hostname, listen, user=user)
     config = f"{data}/mailstack.toml"
     click.echo(f"made {config}, a database and a self-signed certificate")
     click.echo(
@@ -46,6 +43,8 @@ def command(data: Path, hostname: str, user: str) -> None:
     )
     if not is_root:
         click.echo("it listens on high ports, for you are not root; [listen] in the config says where")
+    elif not user:
+        click.echo("the server will stay root; better make a user, and name it with --user when making a host")
     click.echo("now:")
     for words in ("domain add example.org", "account add you@example.org", "check", "serve"):
         click.echo(f"  mailstack --config {config} {words}")

@@ -7,7 +7,6 @@ tables; the command line adds the first limits and, for a demo, the accounts.
 import dataclasses
 import json
 import os
-import pwd
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from mailstack.config import Config, Listen
 from mailstack.config_file import load_config
 from mailstack.config_values import parse_hostname
 from mailstack.operations.certificates import make_self_signed, write_certificate
+from mailstack.operations.rights import find_user
 from mailstack.store import migrate
 
 CONFIG = "mailstack.toml"
@@ -111,11 +111,11 @@ def create_host(
     Raises:
         HostExists: there is a host, or a part of one.
         ValueError: not a host name.
-        KeyError: there is no such user.
+        RightsError: there is no such user.
         OSError: the folder cannot be written, or not given away.
     """
     name = parse_hostname(hostname)
-    owner = pwd.getpwnam(user) if user else None
+    owner = find_user(user) if user else None
     for part in (Path(CONFIG), Path(DATABASE), CERTIFICATE, KEY):
         if (data / part).exists():
             raise HostExists(f"{data / part} is there already; name another folder with --data, or use that host")
@@ -129,6 +129,6 @@ def create_host(
     (data / DATABASE).chmod(0o600)  # people's mail; SQLite gives its other files the same mode
     if owner is not None:
         for path in (data, *data.rglob("*")):
-            os.chown(path, owner.pw_uid, owner.pw_gid)
+            os.chown(path, owner.uid, owner.gid)
     unfinished.rename(file)
     return config
