@@ -52,7 +52,7 @@ def find_user(name: str) -> User:
         entry = pwd.getpwnam(name)
     except KeyError:
         raise RightsError(
-            f'there is no user "{name}" here; make it with `useradd --system {name}`, or change the user setting'
+            f'there is no user "{name}" here; make it with `useradd --system {name}`, or name another'
         ) from None
     return _with_groups(entry)
 
