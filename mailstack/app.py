@@ -130,8 +130,13 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
         signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(host.reload))
         Deferred.fromCoroutine(start()).addErrback(give_up)
 
+    def end() -> Deferred[None]:
+        for again in (signal.SIGINT, signal.SIGTERM):  # an impatient second one changes nothing
+            signal.signal(again, lambda *_: reactor.callFromThread(maillog.stopping, "asked to again"))
+        return Deferred.fromCoroutine(host.stop())
+
     reactor.callWhenRunning(begin)
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(host.stop()))
+    reactor.addSystemEventTrigger("before", "shutdown", end)
     maillog.gather(lambda flush: _call_soon(reactor, flush))
     reactor.run()
     maillog.gather(None)

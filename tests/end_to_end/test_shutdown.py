@@ -80,6 +80,7 @@ def test_sigterm_ends_each_session_as_it_deserves(host: Host) -> None:
     idle.expect(b"421 4.3.2")
     idle.expect_end()
     wait_until(lambda: is_refused(host), "nobody listens")
+    process.terminate()  # nobody is hurried by a second one
     assert process.poll() is None
     ends.say(b"\r\nthe other half\r\n.", b"250 2.0.0 accepted as")
     ends.expect(b"421 4.3.2")
