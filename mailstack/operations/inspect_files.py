@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import mailstack
 from mailstack.config import Config
 from mailstack.operations.findings import Finding
 from mailstack.operations.rights import READ, WRITE, RightsError, User, server_user
@@ -16,6 +17,7 @@ from mailstack.store.content import free_space
 from mailstack.store.database import DatabaseUrlError
 from mailstack.store.engine import sqlite_file
 
+PROGRAM = Path(mailstack.__file__).parent
 _ANYBODY = 0o007
 
 
@@ -28,6 +30,8 @@ def inspect_files(config: Config) -> Iterator[Finding]:
         return
     if user.uid == 0:
         yield Finding("user: the server would stay root; name a user who owns the data", is_wrong=False)
+    if not user.may(READ, PROGRAM):
+        yield Finding(f"user: {user.name} cannot read the program in {PROGRAM}; install it in /opt")
     yield from _writable(config, user)
     yield from _secrets(config, user)
     yield from _room(config)

@@ -6,8 +6,11 @@ new host.
 
 import grp
 import os
+import pkgutil
 import pwd
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 READ, WRITE, PASS = 4, 2, 1
@@ -73,16 +76,31 @@ def server_user(name: str) -> User:
 def become(name: str) -> None:
     """Become a user with his groups, for good; nothing happens when the process is not root or the name is empty.
 
+    All that is ours is imported first, see `load_modules`.
+
     Raises:
         RightsError: there is no such user.
     """
     if not name or os.geteuid() != 0:
         return
     user = find_user(name)
+    load_modules("mailstack", "admin_ui", "encodings", "email")
     os.setgroups(sorted(user.groups))
     os.setgid(user.gid)
     os.setuid(user.uid)
     os.environ["HOME"] = user.home
+
+
+def load_modules(*packages: str) -> None:
+    """Import all modules of some packages, with what they import: Python may lie where only root can read.
+
+    What is missing is missed where it is asked for, with a better word.
+    """
+    for package in packages:
+        for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}.", onerror=lambda _: None):
+            if not module.name.endswith(("__main__", ".wsgi")):  # these two run when they are imported
+                with suppress(ImportError):
+                    import_module(module.name)
 
 
 def require_own(data: Path, database: Path | None) -> None:

@@ -128,5 +128,12 @@ def test_what_the_user_may_not_touch_though_root_may(config: Config) -> None:
     assert wrongs(replace(config, user="nobody")) == []
 
 
+@needs_root
+def test_a_program_that_the_user_cannot_read(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(inspect_files, "PROGRAM", tmp_path)
+    assert f"user: nobody cannot read the program in {tmp_path}" in wrongs(replace(config, user="nobody"))[0]
+
+
 def test_a_host_that_root_would_stay(config: Config) -> None:
     assert ("the server would stay root" in notes(config)) == (os.geteuid() == 0)
