@@ -14,6 +14,7 @@ from tests.host import Host, letter, wait_until
 ALICE = "alice@example.test"
 BOB = "bob@client.example.net"
 GRACE_SECONDS = 4
+POST = b"POST /sign-in HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
 
 
 @pytest.fixture
@@ -72,6 +73,9 @@ def test_sigterm_ends_each_session_as_it_deserves(host: Host) -> None:
     idle, ends, stalls = Client(host), Client(host).begin_content(), Client(host).begin_content()
     shaking = socket.create_connection((host.address, host.ports["submissions"]), timeout=30)
     shaking.sendall(b"\x16\x03\x01")  # the first octets of a handshake that never goes on
+    browsers = [socket.create_connection((host.address, host.ports["http"]), timeout=30) for _ in range(3)]
+    for browser, request in zip(browsers, (b"", b"GET / HTTP/1.1\r\nHost: a\r\n", POST + b"half"), strict=True):
+        browser.sendall(request)
     process = host.process
     assert process is not None
     began = time.monotonic()
@@ -89,7 +93,8 @@ def test_sigterm_ends_each_session_as_it_deserves(host: Host) -> None:
     stalls.expect_end()
     assert time.monotonic() - began >= GRACE_SECONDS - 0.5
     assert process.wait(30) == 0
-    shaking.close()
+    for client in (shaking, *browsers):
+        client.close()
     with pytest.raises((OSError, EOFError, ssl.SSLError)):
         maildrop.noop()
 
