@@ -125,6 +125,7 @@ def _fill_queue(connection: Connection, people: list[Any], deliveries: int, now:
                     "state": "held" if is_held else "waiting",
                     "attempts": 0 if is_held else 3,
                     "held_by": "limit: 200 recipients per hour for every account" if is_held else None,
+                    "held_for": submitter.id if is_held else None,
                     "next_attempt_at": now + chance.randrange(3600, 14_400) * SECOND,
                     "last_reply": "" if is_held else "450 4.2.1 the mailbox is busy, try again later",
                 }

@@ -46,11 +46,11 @@ from mailstack.operations.metrics import Metrics, metrics_site
 from mailstack.operations.process import raise_file_limit, watch_twisted
 from mailstack.operations.rights import become, require_own
 from mailstack.operations.running import mark_running
-from mailstack.policy.limits import Rule
 from mailstack.policy.retry import RetryPolicy
 from mailstack.policy.slowdown import Slowdown
 from mailstack.policy.vacation import AGAIN_AFTER
 from mailstack.queue.attempt import Attempts, Ways
+from mailstack.queue.release import HeldRelease
 from mailstack.queue.routes import Routes
 from mailstack.queue.runner import Bounds, QueueRunner
 from mailstack.reception.allowances import Allowances
@@ -71,7 +71,6 @@ from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import Account, DirectoryKeeper
 from mailstack.store.engine import sqlite_file
 from mailstack.store.habits import forget_networks
-from mailstack.store.held import WHY_RELEASED, has_held, release_held
 from mailstack.store.mailboxes import RENEW_LEASES_EACH, Mailboxes
 from mailstack.store.passwords import Passwords
 from mailstack.store.schema import micros
@@ -242,7 +241,7 @@ class Host:
             clock=self._reactor,
             now=_now,
             chance=_chance.random,
-            release_held=self._release_held,
+            release_held=HeldRelease(self._database, self._keeper, _now).take_turn,
         )
 
     async def start(self) -> None:
@@ -358,21 +357,6 @@ class Host:
         for name, pop3 in self._pop3.items():
             metrics.watch_sessions(name, pop3.connections)
         self._listeners.adopt(self._reactor, "metrics", metrics_site(metrics, lambda: self._database.read(queue_sizes)))
-
-    async def _release_held(self) -> None:
-        if not await self._database.read(has_held):
-            return
-        now = micros(_now())
-        released = await self._database.write(lambda connection: release_held(connection, self._rules_of, now))
-        for one in released:
-            maillog.released(one.queue_id, one.recipient, WHY_RELEASED)
-        if released:
-            self._wake()
-
-    def _rules_of(self, account_id: int) -> tuple[Rule, ...]:
-        directory = self._keeper.current
-        account = directory.account_by_id(account_id)
-        return directory.rules_of(account) if account else ()
 
     async def _daily(self) -> None:
         """What is swept: files no row names, mail past its EXPIRE, counts no window reaches, who was answered."""

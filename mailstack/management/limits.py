@@ -214,14 +214,19 @@ def top_senders(connection: Connection, actor: Actor, per: Per = Per.DAY, limit:
     """The actor's accounts with the most recipients in the last day (or hour, or minute), against their limits."""
     second = now_micros() // 1_000_000
     of = None if actor.all_domains else actor.domains
+    shared: dict[Rule, RuleUsage] = {}
     views = []
     for sender in rule_usage.top_senders(connection, per, second, domains=of, most=limit):
         name = sender.address.rpartition("@")[2]
         found = _rules(connection, limit_rule.c.scope.in_([sender.address, name, f"each@{name}", "*"]))
-        uses = [
-            rule_usage.account_usage(connection, rule, sender.account_id, sender.domain_id, sender.address, second)
-            for rule in rules_for(found, sender.address, name)
-        ]
+        uses = []
+        for rule in rules_for(found, sender.address, name):
+            use = shared.get(rule) or rule_usage.account_usage(
+                connection, rule, sender.account_id, sender.domain_id, sender.address, second
+            )
+            if rule.is_shared:
+                shared[rule] = use
+            uses.append(use)
         views.append(SenderView(sender.address, sender.used, max(uses, key=lambda use: use.percent, default=None)))
     return views
 

@@ -1,5 +1,6 @@
 """Letters, accounts and rules for tests of the accepting commit."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from mailstack.policy.limits import Over, Per, Rule
 from mailstack.store import schema
 from mailstack.store.acceptance import Addressed, LocalCopy, PreparedLetter, RemoteCopy
 from mailstack.store.content import StagedContent
+from mailstack.store.held import Released, find_releasable, release_held
 from mailstack.store.submissions import Submitter
 
 NOW = schema.micros(datetime(2027, 1, 1, tzinfo=UTC))
@@ -69,3 +71,14 @@ def letter(queue_id: str, *recipients: Addressed, **values: Any) -> PreparedLett
         "recipients": list(recipients),
     }
     return PreparedLetter(queue_id=queue_id, **(fields | values))
+
+
+def release(connection: Connection, rules_of: Callable[[int], Sequence[Rule]], now: int) -> list[Released]:
+    """One turn of releasing what is held."""
+    turn = find_releasable(connection, rules_of, now)
+    return release_held(connection, turn.holders, rules_of, now)
+
+
+def is_anything_held(connection: Connection) -> bool:
+    """Whether limits or a freeze hold anything that they may let go."""
+    return connection.scalar(select(schema.delivery.c.id).where(schema.delivery.c.held_for.is_not(None))) is not None

@@ -5,9 +5,8 @@ from sqlalchemy import Connection, select
 from mailstack.store import freezing, schema
 from mailstack.store.acceptance import accept_many
 from mailstack.store.database import Database
-from mailstack.store.held import has_held, release_held
 from mailstack.store.submissions import BacklogFull, Kept, Submitter, Terms
-from tests.store.letters import NOW, SECOND, add_account, letter, remote, rule
+from tests.store.letters import NOW, SECOND, add_account, letter, release, remote, rule
 
 
 def submit(connection: Connection, account_id: int, name: str, *recipients: str, why: str | None = None) -> object:
@@ -30,15 +29,14 @@ def test_what_waits_and_what_comes_is_held_and_goes_by_the_limits(each_database:
         assert verdict.held == ("a@far.test", "b@far.test")
         assert set(states(connection).values()) == {("held", "frozen: a burst")}
         assert freezing.count_held(connection, ann) == 3
-        assert not has_held(connection), "nobody but an administrator lets it go"
-        assert release_held(connection, lambda _: [], NOW) == []
+        assert release(connection, lambda _: [], NOW) == [], "nobody but an administrator lets it go"
 
         assert freezing.unfreeze(connection, ann, NOW + SECOND, "root")
         assert not freezing.unfreeze(connection, ann, NOW, "root")
         assert states(connection)["queued@far.test"] == ("waiting", None)
-        released = release_held(connection, lambda _: [rule(2)], NOW + SECOND)
+        released = release(connection, lambda _: [rule(2)], NOW + SECOND)
         assert [one.recipient for one in released] == ["a@far.test"], "the queued one was counted before"
-        assert len(release_held(connection, lambda _: [rule(2)], NOW + 3602 * SECOND)) == 1
+        assert len(release(connection, lambda _: [rule(2)], NOW + 3602 * SECOND)) == 1
 
     each_database.write_now(work)
 

@@ -11,9 +11,8 @@ from mailstack.policy.limits import Over, Per, Rule
 from mailstack.store import schema
 from mailstack.store.acceptance import accept_many
 from mailstack.store.database import Database
-from mailstack.store.held import release_held
 from mailstack.store.submissions import Kept, Submitter
-from tests.store.letters import NOW, SECOND, add_account, letter, remote
+from tests.store.letters import NOW, SECOND, add_account, letter, release, remote
 
 
 @dataclass
@@ -115,7 +114,7 @@ def test_the_store_and_the_model_agree(
         model, now = Model(rules), NOW
         for number, (who, pause, recipients) in enumerate(steps):
             now += pause * SECOND
-            released = release_held(connection, lambda _: rules, now)
+            released = release(connection, lambda _: rules, now)
             assert sorted(x.recipient for x in released) == sorted(model.release(now // SECOND))
             submitter = Submitter(accounts[who], domain_id, "ann@example.test", tuple(rules))
             mail = letter(f"M{number}", *map(remote, recipients), submitter=submitter, created_at=now)

@@ -12,8 +12,8 @@ from mailstack.store import migrate
 from mailstack.store.database import Database
 from mailstack.store.directory import load_directory
 from mailstack.store.engine import parse_url, writer_engine
-from mailstack.store.held import has_held
 from mailstack.store.known_recipients import known_among
+from tests.store.letters import is_anything_held
 
 AT = 1_790_000_000_000_000
 OLD = (
@@ -88,7 +88,7 @@ def test_data_of_the_first_revision_is_kept(old_url: str, tmp_path: Path) -> Non
         assert directory is not None
         assert len(directory.limit_rules) == 2
         assert [directory.account_by_id(number).frozen_why for number in (1, 2)] == [None, None]  # type: ignore[union-attr]
-        assert has_held(connection)
+        assert is_anything_held(connection)
 
     database.read_now(look)
     database.close()
