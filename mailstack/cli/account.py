@@ -76,7 +76,13 @@ def list_(host: Host, domain_name: str | None, search: str, as_json: bool) -> No
         print_json_list(_told(view) for view in views)
         return
     rows = [
-        (view.address.for_people, view.state, view.used_messages, write_size(view.used_octets), _quota(view))
+        (
+            view.address.for_people,
+            "frozen" if view.frozen_at else view.state,
+            view.used_messages,
+            write_size(view.used_octets),
+            _quota(view),
+        )
         for view in views
     ]
     print_table(("ACCOUNT", "STATE", "MESSAGES", "USED", "QUOTA"), rows, "there is no such account")

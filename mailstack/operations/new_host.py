@@ -61,6 +61,10 @@ retry = ["2m", "5m", "10m", "15m", "30m", "1h", "2h", "4h"]    # the last one re
 warn_after = "4h"                      # the delay notice to the sender; "" = none
 give_up_after = "5d"
 
+[limits]                               # beside `mailstack limit`
+held_backlog = 10000                   # recipients held for one account; beyond it mail is refused
+freeze = true                          # hold what an account sends that bursts far beyond its own habit
+
 [outbound]
 # smarthost = "smtp.example.net:587"   # for all remote mail; with smarthost_user and smarthost_password_file
 # nameservers = ["127.0.0.1:53"]       # else the system's
