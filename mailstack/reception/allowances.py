@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from mailstack.mail.envelope import Recipient
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
 from mailstack.policy.limits import Allowance, Over, Per, Rule, Used, message_cap, window_rules
 from mailstack.store.database import Connection, Database, StoreTrouble
-from mailstack.store.known_recipients import is_first, known_among, recipient_key
+from mailstack.store.known_recipients import is_first, known_among
 from mailstack.store.submissions import BacklogFull, OverLimit, Submitter
 from mailstack.store.usage import Ledger
 
@@ -38,21 +39,22 @@ class Allowances:
         self._database = database
         self._looks: dict[int, _Look] = {}
 
-    async def refuse(self, who: Submitter, recipients: Sequence[str]) -> Reply | None:
-        """The refusal of a transaction with these recipients, or None; limits that hold never refuse here."""
+    async def refuse(self, who: Submitter, accepted: Sequence[Recipient], recipient: Recipient) -> Reply | None:
+        """The refusal of one recipient more in a transaction, or None; limits that hold never refuse here."""
+        recipients = len(accepted) + 1
         cap = message_cap(who.rules)
-        if cap is not None and cap.recipients is not None and len(recipients) > cap.recipients:
+        if cap is not None and cap.recipients is not None and recipients > cap.recipients:
             return over_limit(OverLimit(cap, None))
         rules = window_rules(who.rules, Over.REFUSE)
         if not rules or who.frozen_why is not None:
             return None
         try:
             look = await self._look(who, rules)
-            first_time = await self._first_time(who, look, recipients)
-            stops = next((x.rule for x in look.allowances if not x.allows(len(recipients), first_time)), None)
+            first_time = await self._first_time(who, look, [*accepted, recipient])
+            stops = next((x.rule for x in look.allowances if not x.allows(recipients, first_time)), None)
             if stops is None:
                 return None
-            return over_limit(await self._over(who, stops, Used(1, len(recipients), first_time)))
+            return over_limit(await self._over(who, stops, Used(1, recipients, first_time)))
         except StoreTrouble:
             return UNREADABLE
 
@@ -72,11 +74,11 @@ class Allowances:
         self._looks[who.account_id] = look
         return look
 
-    async def _first_time(self, who: Submitter, look: _Look, recipients: Sequence[str]) -> int:
+    async def _first_time(self, who: Submitter, look: _Look, recipients: Sequence[Recipient]) -> int:
         """How many of the recipients are first-time ones; 0 without a look where even all would be allowed."""
         if all(len(recipients) <= each.first_time for each in look.allowances):
             return 0
-        keys = [recipient_key(recipient) for recipient in recipients]
+        keys = [recipient.address.key for recipient in recipients]
         new = set(keys) - look.asked
         if new:
             account_id = who.account_id

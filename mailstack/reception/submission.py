@@ -104,8 +104,7 @@ class Submission:
         if refusal is None and hosted is Hosted.KNOWN:
             refusal = await self._room.refuse_recipient(directory, recipient.address, envelope.size_octets)
         if refusal is None:
-            recipients = [*(str(each.address) for each in envelope.recipients), str(recipient.address)]
-            refusal = await self._allowances.refuse(self._submitter(account), recipients)
+            refusal = await self._allowances.refuse(self._submitter(account), envelope.recipients, recipient)
         if refusal:
             sender = str(envelope.reverse_path)
             maillog.refused(session.client_address, "rcpt", refusal, sender=sender, recipient=str(recipient.address))

@@ -6,16 +6,14 @@ Written in the commit that lets the mail go, so that the sum of `usage.first_tim
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from mailstack.store.claims import read_address
+from mailstack.store.rows import insert_rows
 from mailstack.store.schema import known_recipient
 
 _CHUNK = 500
-_ADD = text(
-    "INSERT INTO known_recipient (account_id, address, first_at) VALUES (:account_id, :address, :first_at)"
-    " ON CONFLICT (account_id, address) DO NOTHING"
-)
+_KEEP = "ON CONFLICT (account_id, address) DO NOTHING"
 
 
 def recipient_key(recipient: str) -> str:
@@ -86,5 +84,5 @@ class KnownRecipients:
                 {"account_id": account_id, "address": key, "first_at": self._added[account_id, key]}
                 for account_id, key in sorted(self._added)
             ]
-            self._connection.execute(_ADD, rows)
+            insert_rows(self._connection, known_recipient, rows, on_conflict=_KEEP)
             self._added.clear()

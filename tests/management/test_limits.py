@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from mailstack.management import accounts, domains, freezing, limits
+from mailstack.management import accounts, domains, freezing, limits, removal
 from mailstack.management.actor import Actor, Refused
 from mailstack.management.domains import DomainTerms
 from mailstack.policy.limits import Over, Per, Rule, Used
@@ -17,7 +17,7 @@ from mailstack.store.database import Database
 from mailstack.store.passwords import PasswordHashes
 from mailstack.store.submissions import Submitter
 from mailstack.store.usage import add_usage
-from tests.store.letters import letter, remote
+from tests.store.letters import letter, release, remote
 
 ROOT = Actor("ann", "command line", all_domains=True)
 
@@ -125,6 +125,15 @@ def test_a_panel_sees_what_is_used_and_held_and_who_sends_most(host: Database) -
     stranger = Actor("sven", "192.0.2.1", domains=frozenset({"other.test"}))
     assert host.read_now(lambda connection: limits.held(connection, stranger)) == []
     assert host.read_now(lambda connection: limits.top_senders(connection, stranger)) == []
+
+
+def test_what_was_held_for_a_removed_account_waits_for_an_administrator(host: Database, tmp_path: Any) -> None:
+    set_rule(host, "ann@example.test", recipients=0)
+    submit(host, "M1", "a@far.test")
+    removal.remove(host, ROOT, "ann@example.test", ContentStore(tmp_path / "content", 1000))
+    [row] = host.read_now(lambda connection: connection.execute(select(schema.delivery)).all())
+    assert (row.state, row.held_for) == ("held", None)
+    assert host.write_now(lambda connection: release(connection, lambda _: [], row.created_at)) == []
 
 
 def test_a_frozen_account_s_mail_is_dropped_in_one_act(host: Database, tmp_path: Any) -> None:

@@ -32,7 +32,11 @@ async def make_intake(database: Database, folder: Path) -> tuple[Intake, Directo
     keeper = DirectoryKeeper(database, reactor)  # type: ignore[arg-type]
     await keeper.refresh()
     contents = ContentStore(folder / "content", 65536)
-    return Intake(database, keeper, contents, wake=lambda: None, random_bits=getrandbits), keeper, contents
+    return (
+        Intake(database, keeper, contents, wake=lambda: None, arrived=lambda *_: None, random_bits=getrandbits),
+        keeper,
+        contents,
+    )
 
 
 async def submit(parts: tuple[Intake, DirectoryKeeper, ContentStore], name: str, number: int) -> int:

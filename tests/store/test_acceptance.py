@@ -2,11 +2,11 @@
 
 from sqlalchemy import Connection, func, select
 
-from mailstack.policy.limits import Over
+from mailstack.policy.limits import Over, Per
 from mailstack.store import schema
 from mailstack.store.acceptance import Addressed, accept_many, deliver_to_maildrops, octets_used
 from mailstack.store.database import Database
-from mailstack.store.submissions import Kept, OverLimit
+from mailstack.store.submissions import Kept, OverLimit, Terms
 from mailstack.store.timeline import trace
 from tests.store.letters import NOW, SECOND, add_account, letter, local, remote, rule, submitter
 
@@ -133,6 +133,47 @@ def test_a_holding_limit_lets_the_first_go_and_keeps_the_rest(each_database: Dat
         assert later.held == ("d@f.test",), "who came later waits behind what is held already"
         states = connection.execute(select(schema.delivery.c.recipient, schema.delivery.c.state)).all()
         assert dict(states) == {"a@f.test": "waiting", "b@f.test": "waiting", "c@f.test": "held", "d@f.test": "held"}  # type: ignore[arg-type]
+
+    each_database.write_now(work)
+
+
+def test_a_cap_on_the_recipients_of_a_message_is_judged_in_the_commit_too(each_database: Database) -> None:
+    def work(connection: Connection) -> None:
+        ann = add_account(connection)
+        who = submitter(ann, rule(2, over=Over.REFUSE, per=Per.MESSAGE))
+        three = letter("M1", *map(remote, ("a@f.test", "b@f.test", "c@f.test")), submitter=who)
+        (verdict,) = accept_many(connection, [three])
+        assert verdict == OverLimit(who.rules[0], None)
+        assert count(connection, "usage") == count(connection, "known_recipient") == 0
+
+    each_database.write_now(work)
+
+
+def test_mail_to_many_and_what_goes_beyond_the_hour_s_number_is_bulk(each_database: Database) -> None:
+    def work(connection: Connection) -> None:
+        ann = add_account(connection)
+        who, terms = submitter(ann), Terms(bulk_recipients=3, bulk_per_hour=6)
+        for name, number in (("MFEW", 3), ("MMANY", 4), ("MLATER", 1)):
+            copies = [remote(f"{name}{each}@far.test") for each in range(number)]
+            accept_many(connection, [letter(name, *copies, submitter=who, terms=terms)])
+        targets = tuple(x.as_held for x in map(remote, ("a@f.test", "b@f.test", "c@f.test", "d@f.test")))
+        list_of_four = Addressed(remote("list@example.test").as_held, remote=targets)
+        accept_many(connection, [letter("MLIST", list_of_four, terms=terms)])
+        lanes = connection.execute(select(schema.delivery.c.message_id, schema.delivery.c.is_bulk).distinct()).all()
+        assert dict(lanes) == {"MFEW": False, "MMANY": True, "MLATER": True, "MLIST": True}  # type: ignore[arg-type]
+
+    each_database.write_now(work)
+
+
+def test_a_recipient_twice_in_a_message_is_first_time_once(each_database: Database) -> None:
+    def work(connection: Connection) -> None:
+        ann = add_account(connection)
+        who = submitter(ann, rule(None, over=Over.REFUSE, first_time=1))
+        mail = letter("M1", remote("Carol@far.test"), remote("carol@far.test"), submitter=who)
+        (verdict,) = accept_many(connection, [mail])
+        assert isinstance(verdict, Kept)
+        found = connection.execute(select(schema.known_recipient.c.address)).scalars().all()
+        assert found == ["carol@far.test"]
 
     each_database.write_now(work)
 
