@@ -13,14 +13,20 @@ CONTENT = b"Subject: x\r\n\r\nx\r\n"
 LIMITS = {"held_backlog": 3, "freeze_first_time": 6, "freeze_factor": 1}
 
 
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    host = Host(tmp_path_factory.mktemp("template") / "host", settings={"limits": LIMITS}).init()
+    host.add_domain("example.test")
+    for name in (ALICE, BOB, POSTMASTER):
+        host.add_account(name)
+    host.command("limit", "clear", "*")
+    return host
+
+
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
+def host(tmp_path: Path, _template: Host) -> Iterator[Host]:
     """A host without limits, where tagged addresses of bob@ are as many recipients as one likes."""
-    with Host(tmp_path / "host", settings={"limits": LIMITS}).init() as host:
-        host.add_domain("example.test")
-        for name in (ALICE, BOB, POSTMASTER):
-            host.add_account(name)
-        host.command("limit", "clear", "*")
+    with _template.copy(tmp_path / "host") as host:
         yield host
 
 
@@ -88,7 +94,7 @@ def test_a_burst_is_frozen_receives_on_and_one_act_lets_it_go(host: Host) -> Non
     submit(host, *(bob(number) for number in range(7)))
     (told,) = host.wait_for_mail(POSTMASTER)
     assert b"Subject: alice@example.test is frozen" in told
-    assert " frozen account=alice@example.test" in (host.folder / "host.out").read_text()
+    assert " frozen account=alice@example.test" in host.log_text()
     queue_id = submit(host, bob(8))
     (held,) = host.queue()
     assert (held["state"], held["message"]) == ("held", queue_id)
