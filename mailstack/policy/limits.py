@@ -187,6 +187,17 @@ def percent_used(rule: Rule, used: Used) -> int:
     return max((have * 100 // cap if cap else FULL_PERCENT for cap, have in pairs if cap is not None), default=0)
 
 
+def begins_to_free(rule: Rule, counts: Iterable[Count], now_second: int) -> datetime | None:
+    """When the oldest of what counts against a rule leaves its window; None when nothing counts."""
+    first = oldest_counted(rule.per, now_second)
+    oldest = min((count.second for count in counts if count.second >= first), default=None)
+    return None if oldest is None else _leaves_at(rule, oldest)
+
+
+def _leaves_at(rule: Rule, second: int) -> datetime:
+    return datetime.fromtimestamp(second + rule.per.seconds + 1, UTC)
+
+
 def frees_at(
     rule: Rule, counts: Sequence[Count], now_second: int, recipients: int = 1, first_time: int = 1
 ) -> datetime | None:
@@ -202,5 +213,5 @@ def frees_at(
     for count in sorted((c for c in counts if c.second >= first), key=lambda c: c.second):
         now_used -= count.used
         if allows(now_used):
-            return datetime.fromtimestamp(count.second + rule.per.seconds + 1, UTC)
+            return _leaves_at(rule, count.second)
     return None

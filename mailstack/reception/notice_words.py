@@ -44,11 +44,11 @@ def limit_notice(
     lines = [
         f"{who} has used {'all' if is_full else f'{percent_used(rule, used)} %'} of a sending limit.",
         "",
-        f"Limit:    {rule}",
-        f"Used:     {_counts(rule, used)}",
+        f"Limit:      {rule}",
+        f"Used:       {_counts(rule, used)}",
     ]
-    if is_full:
-        lines.append(f"Frees at: {frees_at.strftime('%-d %B %Y, %H:%M:%S UTC') if frees_at else 'never'}")
+    when = frees_at.strftime("%-d %B %Y, %H:%M:%S UTC") if frees_at else "never"
+    lines.append(f"{'Frees at:  ' if is_full else 'Frees from:'} {when}")
     lines += ["", "What happens now", HELD if rule.over is Over.HOLD else REFUSED, "", "What you can do", MEND]
     about = "A sending limit is used up" if is_full else f"{percent} % of a sending limit is used"
     return Notice((account, postmaster), f"{about}: {rule}", "\n".join(lines) + "\n")

@@ -27,7 +27,7 @@ from mailstack.store.schema import micros
 from mailstack.store.submissions import Kept, Submitter
 
 THE_HOST = Actor("mailstack", "the host itself", all_domains=True)
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 2.0
 """An account that sends much is looked at no oftener."""
 MAX_REMEMBERED = 50_000
 

@@ -3,9 +3,10 @@
 Neighbours: `policy/habit` judges, `reception/watch` asks; `known_recipients` writes the first, `note_login` the second.
 """
 
-from sqlalchemy import Column, Connection, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, delete, func, select, update
 
 from mailstack.policy.habit import BURST, HABIT_DAYS, Lately
+from mailstack.store.rows import insert_rows
 from mailstack.store.schema import account, known_recipient, login_network
 
 _SECOND = 1_000_000
@@ -29,10 +30,11 @@ def note_login(connection: Connection, account_id: int, network: str, now: int) 
         if last <= now - SEEN_EACH:
             connection.execute(update(login_network).where(is_it).values(last_at=now))
         return None
-    if connection.scalar(select(account.c.id).where(account.c.id == account_id)) is None:
+    stays = select(account.c.id).where(account.c.id == account_id).with_for_update(read=True, key_share=True)
+    if connection.scalar(stays) is None:
         return None  # removed meanwhile
     row = {"account_id": account_id, "network": network, "first_at": now, "last_at": now}
-    connection.execute(insert(login_network).values(row))
+    insert_rows(connection, login_network, [row], on_conflict="ON CONFLICT (account_id, network) DO NOTHING")
     return _lately(connection, login_network.c.account_id, login_network.c.first_at, account_id, now)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
 
-from mailstack.policy.limits import FULL_PERCENT, NEAR_PERCENT, Rule, frees_at
+from mailstack.policy.limits import FULL_PERCENT, NEAR_PERCENT, Rule, begins_to_free, frees_at
 from mailstack.store.schema import account, limit_notice
 from mailstack.store.usage import counts_for, lock_domains
 
@@ -21,7 +21,7 @@ _TELL = text(
 
 @dataclass(frozen=True, slots=True)
 class NoticeDue:
-    """This one is to be told; when the rule frees, where it is used up."""
+    """This one is to be told, and when the rule frees: for new mail where it is used up, else the first of it."""
 
     frees_at: datetime | None
 
@@ -54,4 +54,5 @@ def claim_notice(
     connection.execute(_TELL, [row | {"percent": each} for each in (NEAR_PERCENT, FULL_PERCENT) if each <= percent])
     second = now // _SECOND
     counts = counts_for(connection, rule, account_id, domain_id, second)
-    return NoticeDue(frees_at(rule, counts, second))
+    frees = frees_at if percent >= FULL_PERCENT else begins_to_free
+    return NoticeDue(frees(rule, counts, second))

@@ -14,6 +14,7 @@ from mailstack.policy.limits import (
     Rule,
     Used,
     allowance,
+    begins_to_free,
     frees_at,
     how_many,
     message_cap,
@@ -104,6 +105,12 @@ def test_percent_is_that_of_the_nearest_cap_and_100_means_all() -> None:
     assert percent_used(rule(messages=2, recipients=1000), Used(1, 999)) == 99
     assert percent_used(rule(recipients=1000, first_time=4), Used(1, 5, 4)) == 100
     assert percent_used(rule(recipients=0), Used()) == 100
+
+
+def test_what_was_sent_first_frees_first() -> None:
+    counts = [Count(NOW - 10, Used(1, 1)), Count(NOW - 5000, Used(1, 9)), Count(NOW, Used(1, 1))]
+    assert begins_to_free(rule(), counts, NOW) == datetime.fromtimestamp(NOW - 10 + 3601, UTC)
+    assert begins_to_free(rule(), [], NOW) is None
 
 
 COUNTS = st.lists(

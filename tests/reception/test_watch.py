@@ -124,7 +124,8 @@ async def test_owner_and_postmaster_are_told_at_80_and_at_100_percent_once(start
     [near] = await world.mail_for("ann")
     assert "Subject: 80 % of a sending limit is used: 5 recipients per hour for every" in near
     assert "Auto-Submitted: auto-generated" in near
-    assert "4 of 5 recipients" in near
+    assert "Used:       4 of 5 recipients" in near
+    assert " Frees from: " in near
     await world.submit("c@far.test")
     assert not (await world.submit("d@far.test")).is_positive
     [_, full] = await world.mail_for("ann")
