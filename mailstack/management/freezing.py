@@ -104,7 +104,7 @@ def find(connection: Connection, actor: Actor, limit: int = PAGE) -> list[Frozen
             f"{row.local_part}@{row.name}",
             from_micros(row.frozen_at),
             row.frozen_why,
-            freezing.count_held(connection, row.id),
+            held.deliveries if (held := freezing.held_of(connection, row.id)) else 0,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(query).all()
     ]

@@ -181,12 +181,12 @@ class HeldView:
 def held(connection: Connection, actor: Actor, *, address: str | None = None, limit: int = PAGE) -> list[HeldView]:
     """For whom of the actor's accounts something is held, the most deliveries first; or for one account."""
     who = select(account.c.id, account.c.local_part, domain.c.name, account.c.frozen_at).join_from(account, domain)
-    only: list[int] | None = None
     if address is not None:
-        only = [accounts.number_of(connection, actor, address)[0]]
-    elif not actor.all_domains:
-        only = freezing.holders(connection, actor.domains)
-    found = freezing.held_for(connection, only, limit)
+        one = freezing.held_of(connection, accounts.number_of(connection, actor, address)[0])
+        found = [one] if one else []
+    else:
+        only = None if actor.all_domains else freezing.holders(connection, actor.domains)
+        found = freezing.held_for(connection, only, limit)
     names = {row.id: row for row in connection.execute(who.where(account.c.id.in_([x.account_id for x in found])))}
     return [
         HeldView(

@@ -8,7 +8,7 @@ mail by the directory's `frozen_why`, `held` releases it, `management/freezing` 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select, text, update
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, and_, false, func, select, text, update
 
 from mailstack.store.open_mail import BATCH, NOT_HELD, OpenDelivery
 from mailstack.store.schema import account, delivery, domain, message
@@ -86,19 +86,29 @@ def _was_queued(account_id: int) -> ColumnElement[bool]:
     )
 
 
+def _numbers(account_id: int) -> CompoundSelect[int]:
+    """Of what is held for an account; a union, for each half has its own index."""
+    by_limits = select(delivery.c.id).where(delivery.c.held_for == account_id)
+    return by_limits.union_all(select(delivery.c.id).join(message).where(_was_queued(account_id)))
+
+
 def held_deliveries(connection: Connection, account_id: int, after: int = 0) -> list[OpenDelivery]:
     """A batch of what limits and a freeze hold for an account, by number, beyond `after`."""
-    mine = or_(delivery.c.held_for == account_id, _was_queued(account_id))
     columns = (delivery.c.id, delivery.c.message_id, delivery.c.recipient, delivery.c.domain, message.c.reverse_path)
-    found = select(*columns).join_from(delivery, message).where(mine, _IS_HELD, delivery.c.id > after)
-    rows = connection.execute(found.order_by(delivery.c.id).limit(BATCH))
+    found = select(*columns).join_from(delivery, message).where(delivery.c.id.in_(_numbers(account_id)))
+    rows = connection.execute(found.where(delivery.c.id > after).order_by(delivery.c.id).limit(BATCH))
     return [OpenDelivery(*row, "held", is_under_way=False) for row in rows]
 
 
-def count_held(connection: Connection, account_id: int) -> int:
-    """How many deliveries limits and a freeze hold for an account."""
-    mine = or_(delivery.c.held_for == account_id, _was_queued(account_id))
-    return connection.scalar(select(func.count()).select_from(delivery.join(message)).where(mine, _IS_HELD)) or 0
+def held_of(connection: Connection, account_id: int) -> Held | None:
+    """What limits and a freeze hold for one account, what was frozen in the queue too; None when nothing is held."""
+    numbers = _numbers(account_id).subquery()
+    counted = select(func.count(), func.min(numbers.c.id))
+    number, oldest = connection.execute(counted).one()
+    if not number:
+        return None
+    words = select(delivery.c.held_by, delivery.c.created_at).where(delivery.c.id == oldest)
+    return Held(account_id, number, *connection.execute(words).one())
 
 
 def holders(connection: Connection, domains: Iterable[str]) -> list[int]:

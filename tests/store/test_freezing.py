@@ -28,7 +28,7 @@ def test_what_waits_and_what_comes_is_held_and_goes_by_the_limits(each_database:
         assert isinstance(verdict, Kept)
         assert verdict.held == ("a@far.test", "b@far.test")
         assert set(states(connection).values()) == {("held", "frozen: a burst")}
-        assert freezing.count_held(connection, ann) == 3
+        assert freezing.held_of(connection, ann) == freezing.Held(ann, 3, "frozen: a burst", NOW)
         assert release(connection, lambda _: [], NOW) == [], "nobody but an administrator lets it go"
 
         assert freezing.unfreeze(connection, ann, NOW + SECOND, "root")
