@@ -13,14 +13,19 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Row, bindparam, func, or_, select, text, update
+from sqlalchemy import BigInteger, Column, Connection, Row, bindparam, func, or_, select, text
 
 from mailstack.mail.address import Address, AddressError, parse_address
 from mailstack.mail.envelope import Body, Envelope, Notify, Recipient, Ret
+from mailstack.store.rows import change_rows
 from mailstack.store.schema import delivery, from_micros, message
 
 UNIT_RECIPIENTS = 100
 """Recipients in one transaction: what each server must take (RFC 5321 section 4.5.3.1.8)."""
+MESSAGES_TOGETHER = 50
+"""Messages whose deliveries to other domains of a destination are looked up in one query."""
+COMPANIONS_MOST = 2000
+"""Deliveries that such a query reads; what is beyond stays due."""
 WALK_DOMAINS = 2000
 """Domains visited by one step of the walk: some ten milliseconds of a reading thread."""
 SPREAD_SECONDS = 60
@@ -190,15 +195,14 @@ _REST_OF_MESSAGE = (
     .order_by(delivery.c.id)
     .limit(UNIT_RECIPIENTS)
 )
-_OTHER_DOMAINS = _CLAIMABLE.where(delivery.c.message_id == bindparam("message")).order_by(delivery.c.id)
+_OTHER_DOMAINS = (
+    _CLAIMABLE.where(delivery.c.message_id.in_(bindparam("messages", expanding=True)))
+    .order_by(delivery.c.message_id, delivery.c.id)
+    .limit(bindparam("most", type_=BigInteger))
+)
 _TAKE = (
-    update(delivery)
-    .where(delivery.c.id == bindparam("taken"))
-    .values(
-        attempts=delivery.c.attempts + 1,
-        next_attempt_at=bindparam("retry_at", type_=BigInteger),
-        leased_until=bindparam("lease", type_=BigInteger),
-    )
+    "UPDATE delivery SET attempts = attempts + 1, next_attempt_at = given.retry_at, leased_until = given.lease"
+    " FROM given WHERE delivery.id = given.taken"
 )
 
 
@@ -236,13 +240,16 @@ def _complete(
             return list(heads)
         last = values | {"domain": want.domain, "message": heads[-1].message_id}
         return [*heads, *connection.execute(_REST_OF_MESSAGE, last)]
-    rows: list[Row[Any]] = []
-    for queue_id in dict.fromkeys(row.message_id for row in heads):
+    rows: dict[int, Row[Any]] = {}
+    queue_ids = list(dict.fromkeys(row.message_id for row in heads))
+    for start in range(0, len(queue_ids), MESSAGES_TOGETHER):
         if len(rows) >= want.deliveries:
             break  # what is left stays due: a message of a thousand domains fills a claim by itself
-        found = connection.execute(_OTHER_DOMAINS, values | {"message": queue_id})
-        rows += [row for row in found if terms.key_of(row.domain) == want.key]
-    return rows
+        some = queue_ids[start : start + MESSAGES_TOGETHER]
+        found = connection.execute(_OTHER_DOMAINS, values | {"messages": some, "most": COMPANIONS_MOST})
+        rows |= {row.id: row for row in heads if row.message_id in some}
+        rows |= {row.id: row for row in found if terms.key_of(row.domain) == want.key}
+    return list(rows.values())
 
 
 def _take(connection: Connection, groups: dict[tuple[str, str], list[Row[Any]]], terms: Terms) -> list[Unit]:
@@ -260,7 +267,7 @@ def _take(connection: Connection, groups: dict[tuple[str, str], list[Row[Any]]],
             retry_at = terms.retry_at(min(row.attempts for row in chunk) + 1, oldest.created_at)
             units.append(_unit(key, messages[queue_id], chunk, retry_at))
             taken += [{"taken": row.id, "retry_at": retry_at, "lease": terms.leased_until} for row in chunk]
-    connection.execute(_TAKE, taken)
+    change_rows(connection, _TAKE, taken)
     return units
 
 

@@ -1,8 +1,8 @@
-"""Rows into a table, many at a time: the hottest inserts of the mail path.
+"""Rows into a table and changes to its rows, many at a time: the hottest statements of the mail path.
 
 SQLite's driver gives up Python's lock and takes it back for each row of an `executemany`, and while the reactor is busy
 each time costs more than the row; so many rows go in by one statement, and below SQLAlchemy. Neighbours: `acceptance`,
-`timeline` and `usage`.
+`timeline`, `usage`, `claims` and `spool`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,20 +24,28 @@ def insert_rows(
 
     `on_conflict` is the clause of that name, for an upsert; no two rows may then have the same key.
     """
+    _run(connection, f"INSERT INTO {table.name} ({{columns}}) VALUES {{rows}} {on_conflict}", rows)  # noqa: S608 -- ours
+
+
+def change_rows(connection: Connection, change: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Run an UPDATE that takes its values from a table `given` of these rows; all have the columns of the first."""
+    _run(connection, f"WITH given ({{columns}}) AS (VALUES {{rows}}) {change}", rows)
+
+
+def _run(connection: Connection, template: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     columns = tuple(rows[0])
-    placeholder = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     values = itemgetter(*columns)
+    placeholder = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     cursor = connection.connection.cursor()
     for start in range(0, len(rows), CHUNK_ROWS):
         chunk = rows[start : start + CHUNK_ROWS]
-        statement = _statement(table.name, columns, len(chunk), placeholder, on_conflict)
+        statement = _statement(template, columns, len(chunk), placeholder)
         cursor.execute(statement, list(chain.from_iterable(map(values, chunk))))
 
 
 @lru_cache(maxsize=1024)
-def _statement(table: str, columns: tuple[str, ...], rows: int, placeholder: str, on_conflict: str) -> str:
+def _statement(template: str, columns: tuple[str, ...], rows: int, placeholder: str) -> str:
     row = f"({', '.join([placeholder] * len(columns))})"
-    inserted = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"  # noqa: S608 -- our names
-    return f"{inserted} {on_conflict}"
+    return template.format(columns=", ".join(columns), rows=", ".join([row] * rows))

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Connection, Text, bindparam, func, select, text, update
+from sqlalchemy import BigInteger, Connection, bindparam, func, select, text, update
 
 from mailstack.store import claims, timeline
 from mailstack.store.acceptance import Expansion, expand_from_queue
 from mailstack.store.claims import Claimed, Due, Terms, Unit, Want
 from mailstack.store.content import ContentStore, StoredContent, release_contents
 from mailstack.store.database import Database
+from mailstack.store.rows import change_rows
 from mailstack.store.schema import content, delivery, message
 
 
@@ -39,20 +40,13 @@ class Result:
     """What a recipient of ours becomes, in the same commit: a crash can neither lose nor repeat it."""
 
 
-_CHANGES = {
-    "next_attempt_at": bindparam("again", type_=BigInteger),
-    "last_reply": bindparam("reply", type_=Text),
-    "delay_told": bindparam("told", type_=Boolean),
-    "leased_until": None,
-}
-_END = (  # also of what was held meanwhile: an end is an end
-    update(delivery)
-    .where(delivery.c.id == bindparam("ended"))
-    .values(state=bindparam("became", type_=Text), held_by=None, held_for=None, **_CHANGES)
+_CHANGE = (
+    "UPDATE delivery SET next_attempt_at = given.again, last_reply = given.reply, delay_told = given.told,"
+    " leased_until = NULL"
 )
-_DEFER = (
-    update(delivery).where(delivery.c.id == bindparam("ended"), text("delivery.state = 'waiting'")).values(**_CHANGES)
-)
+# An end is an end, also of what was held meanwhile.
+_END = f"{_CHANGE}, state = given.became, held_by = NULL, held_for = NULL FROM given WHERE delivery.id = given.ended"
+_DEFER = f"{_CHANGE} FROM given WHERE delivery.id = given.ended AND delivery.state = 'waiting'"
 _GIVE_BACK = (
     update(delivery)
     .where(delivery.c.id == bindparam("given"), text("delivery.state = 'waiting'"))
@@ -148,9 +142,8 @@ def _record_many(connection: Connection, batches: list[Sequence[Result]]) -> lis
         # Two nodes that end the last two deliveries of a message at once must see each other's end.
         locked = select(message.c.id).where(message.c.id.in_(queue_ids)).order_by(message.c.id)
         connection.execute(locked.with_for_update(key_share=True)).close()
-        connection.execute(_END, [_row(result) | {"became": result.state} for result in ended])
-    if deferred := [_row(result) for result in results if result.state == "waiting"]:
-        connection.execute(_DEFER, deferred)
+        change_rows(connection, _END, [_row(result) | {"became": result.state} for result in ended])
+    change_rows(connection, _DEFER, [_row(result) for result in results if result.state == "waiting"])
     timeline.record_events(
         connection,
         [
