@@ -200,6 +200,7 @@ _OTHER_DOMAINS = (
     .order_by(delivery.c.message_id, delivery.c.id)
     .limit(bindparam("most", type_=BigInteger))
 )
+_MESSAGES = select(message).where(message.c.id.in_(bindparam("ids", expanding=True)))
 _TAKE = (
     "UPDATE delivery SET attempts = attempts + 1, next_attempt_at = given.retry_at, leased_until = given.lease"
     " FROM given WHERE delivery.id = given.taken"
@@ -256,7 +257,7 @@ def _take(connection: Connection, groups: dict[tuple[str, str], list[Row[Any]]],
     if not groups:
         return []
     ids = {queue_id for _, queue_id in groups}
-    messages = {row.id: row for row in connection.execute(select(message).where(message.c.id.in_(ids)))}
+    messages = {row.id: row for row in connection.execute(_MESSAGES, {"ids": list(ids)})}
     units: list[Unit] = []
     taken: list[dict[str, int]] = []
     for (key, queue_id), rows in groups.items():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from sqlalchemy import Connection, delete, exists, select
+from sqlalchemy import Connection, bindparam, delete, exists, select
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
@@ -250,6 +250,11 @@ _IN_USE = (
     .where(message.c.content_id == content.c.id)
     .where(delivery.c.message_id == message.c.id, delivery.c.state.in_(("waiting", "held")))
 )  # fmt: skip
+_RELEASE = (
+    delete(content)
+    .where(content.c.id.in_(bindparam("ids", expanding=True)), ~_IN_USE)
+    .returning(content.c.file)
+)  # fmt: skip
 
 
 def _find_unneeded(connection: Connection) -> list[int]:
@@ -265,8 +270,8 @@ def release_contents(connection: Connection, content_ids: Iterable[int]) -> list
     ids = sorted(set(content_ids))
     files: list[str] = []
     for start in range(0, len(ids), QUERY_NAMES):
-        unused = delete(content).where(content.c.id.in_(ids[start : start + QUERY_NAMES]), ~_IN_USE)
-        files += [name for name in connection.scalars(unused.returning(content.c.file)) if name]
+        removed = connection.scalars(_RELEASE, {"ids": ids[start : start + QUERY_NAMES]})
+        files += [name for name in removed if name]
     return files
 
 

@@ -47,6 +47,9 @@ _CHANGE = (
 # An end is an end, also of what was held meanwhile.
 _END = f"{_CHANGE}, state = given.became, held_by = NULL, held_for = NULL FROM given WHERE delivery.id = given.ended"
 _DEFER = f"{_CHANGE} FROM given WHERE delivery.id = given.ended AND delivery.state = 'waiting'"
+_CONTENTS_OF = select(message.c.content_id).where(
+    message.c.id.in_(bindparam("ids", expanding=True)), message.c.content_id.is_not(None)
+)
 _GIVE_BACK = (
     update(delivery)
     .where(delivery.c.id == bindparam("given"), text("delivery.state = 'waiting'"))
@@ -139,9 +142,7 @@ def _record_many(connection: Connection, batches: list[Sequence[Result]]) -> lis
     ended = [result for result in results if result.state != "waiting"]
     queue_ids = sorted({result.queue_id for result in ended})
     if queue_ids:
-        # Two nodes that end the last two deliveries of a message at once must see each other's end.
-        locked = select(message.c.id).where(message.c.id.in_(queue_ids)).order_by(message.c.id)
-        connection.execute(locked.with_for_update(key_share=True)).close()
+        _lock_messages(connection, queue_ids)
         change_rows(connection, _END, [_row(result) | {"became": result.state} for result in ended])
     change_rows(connection, _DEFER, [_row(result) for result in results if result.state == "waiting"])
     timeline.record_events(
@@ -167,12 +168,18 @@ def _still_open(connection: Connection, results: Sequence[Result]) -> list[Resul
     return [result for result in results if result.delivery_id in found]
 
 
+def _lock_messages(connection: Connection, queue_ids: Sequence[str]) -> None:
+    """Two nodes that end the last two deliveries of a message at once must see each other's end."""
+    if connection.dialect.name != "sqlite":  # there no two write at once
+        locked = select(message.c.id).where(message.c.id.in_(queue_ids)).order_by(message.c.id)
+        connection.execute(locked.with_for_update(key_share=True)).close()
+
+
 def release_of(connection: Connection, queue_ids: Sequence[str]) -> list[str]:
     """Let go of the contents of messages that wait for nothing more; the files to remove after the commit."""
     if not queue_ids:
         return []
-    found = select(message.c.content_id).where(message.c.id.in_(queue_ids), message.c.content_id.is_not(None))
-    return release_contents(connection, connection.scalars(found).all())
+    return release_contents(connection, connection.scalars(_CONTENTS_OF, {"ids": queue_ids}).all())
 
 
 def _row(result: Result) -> dict[str, Any]:
