@@ -97,6 +97,20 @@ def test_domains_of_one_smarthost_share_a_transaction(each_database):
     each_database.write_now(work)
 
 
+def test_a_message_of_very_many_domains_keeps_no_other_from_its_claim(each_database, monkeypatch):
+    monkeypatch.setattr(claims, "COMPANIONS_MOST", 2)
+
+    def work(connection):
+        put_message(connection, "M1", ["bob@one.example", *(f"bob@d{number}.example" for number in range(9))])
+        put_message(connection, "M2", ["eve@one.example"])
+        claimed = claim(connection, "one.example", smarthost=True)
+        told = {unit.queue_id: {str(due.recipient.address) for due in unit.recipients} for unit in claimed.units}
+        assert "bob@one.example" in told["M1"]
+        assert told["M2"] == {"eve@one.example"}
+
+    each_database.write_now(work)
+
+
 def test_the_walk_names_each_domain_with_due_mail_once(each_database):
     def work(connection):
         put_message(connection, "M1", [f"u{n}@busy.example" for n in range(50)])

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from mailstack.store.rows import CHUNK_ROWS, insert_rows
+from mailstack.store.rows import CHUNK_ROWS, change_rows, insert_rows
 from mailstack.store.schema import content
 
 
@@ -30,3 +30,18 @@ def test_the_order_of_a_rows_keys_does_not_matter(database):
         return list(connection.scalars(select(content.c.body).order_by(content.c.id)))
 
     assert database.write_now(work) == [b"one", b"two"]
+
+
+def test_rows_take_their_values_from_what_is_given(each_database):
+    rows = [{"id": number, "size_octets": 1, "body": b"x", "file": None} for number in range(1, CHUNK_ROWS + 3)]
+    given = [{"number": row["id"], "size": row["id"] * 2**33, "body": b"new"} for row in rows[1:]]
+    change = "UPDATE content SET size_octets = given.size, body = given.body FROM given WHERE content.id = given.number"
+
+    def work(connection):
+        insert_rows(connection, content, rows)
+        change_rows(connection, change, given)
+        found = connection.execute(select(content.c.size_octets, content.c.body).order_by(content.c.id))
+        return [tuple(row) for row in found]
+
+    changed = [(number * 2**33, b"new") for number in range(2, CHUNK_ROWS + 3)]
+    assert each_database.write_now(work) == [(1, b"x"), *changed]
