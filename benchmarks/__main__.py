@@ -27,6 +27,7 @@ def main() -> None:
     if absent:
         sys.exit(f"make bench: install {' and '.join(absent)} first (make lab does), and run it as root")
     measures: list[Measure] = []
+    busy = os.getloadavg()[0]
     with Sides() as sides:
         for name, measure in MEASURES.items():
             if options.only and name not in options.only:
@@ -34,7 +35,7 @@ def main() -> None:
             began = time.monotonic()
             measures += measure(sides, options.runs)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    text = _page(table(measures), options.runs)
+    text = _page(table(measures), options.runs, busy)
     print(text)
     if options.write:
         options.write.write_text(text)
@@ -151,13 +152,13 @@ def _sessions(count: int) -> str:
     return f"{count} session{'s' if count > 1 else ''}"
 
 
-def _page(found: str, runs: int) -> str:
+def _page(found: str, runs: int, busy: float) -> str:
     machine = f"{os.cpu_count()} cores of {platform.machine()}, Linux {platform.release()}"
     return f"""# Benchmarks
 
-Made by `make bench` on {datetime.now(UTC):%Y-%m-%d}: {machine}, Python {platform.python_version()};
-servers and load share the machine. Mails of {SIZE} octets. {runs} alternating runs: median [lowest–highest];
-ratios are taken run by run.
+Made by `make bench` on {datetime.now(UTC):%Y-%m-%d}: {machine}, Python {platform.python_version()}.
+Servers and load share the machine, whose load average was {busy:.1f} before. Mails of {SIZE} octets.
+{runs} alternating runs: median [lowest–highest]; ratios are taken run by run.
 
 {found}
 """
