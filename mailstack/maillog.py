@@ -10,6 +10,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -42,12 +43,13 @@ def log_event(event: str, **values: object) -> None:
 
 
 def flush() -> None:
-    """Write the lines that wait, in one system call."""
+    """Write the lines that wait, in one system call. A log that cannot be written does not stop the mail."""
     text = ""
     while _lines:
         text += _lines.popleft()
-    _stream.write(text)
-    _stream.flush()
+    with suppress(OSError):  # its disk is full, or the reader of its pipe is gone
+        _stream.write(text)
+        _stream.flush()
 
 
 def gather(flush_soon: Callable[[Callable[[], None]], object] | None) -> None:

@@ -44,6 +44,7 @@ class PostgresServer:
         self._as_user = _unprivileged_user()
         self.folder = Path(tempfile.mkdtemp(prefix="mailstack-postgres-", dir="/tmp"))
         self._numbers = count(1)
+        self._is_running = False
         if self._as_user:
             os.chown(self.folder, self._as_user.pw_uid, self._as_user.pw_gid)
         try:
@@ -69,14 +70,18 @@ class PostgresServer:
         return str(self.folder / "data")
 
     def start(self) -> None:
+        """Start, as it is made and after a `stop`; with the same data."""
         settings = {"listen_addresses": "''", "fsync": "off", "full_page_writes": "off", "max_connections": "60"}
         options = f"-k {self.folder} " + " ".join(f"-c {name}={value}" for name, value in settings.items())
         log = str(self.folder / "log")
         self._run("pg_ctl", "-D", self._data, "-w", "-l", log, "-o", options, "start")
+        self._is_running = True
 
     def stop(self) -> None:
         """Stop at once; connections break as they do when a server dies."""
-        self._run("pg_ctl", "-D", self._data, "-w", "-m", "immediate", "stop")
+        if self._is_running:
+            self._is_running = False
+            self._run("pg_ctl", "-D", self._data, "-w", "-m", "immediate", "stop")
 
     def close(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """The log's lines leave in order, at once or a turn's together."""
 
+import errno
 import io
 
 import pytest
@@ -52,3 +53,12 @@ def test_what_waits_leaves_when_gathering_ends(stream):
     maillog.log_event("last words")
     maillog.gather(None)
     assert told(stream.writes[-1]) == ["last words"]
+
+
+def test_a_log_on_a_full_disk_does_not_stop_the_mail(stream, monkeypatch):
+    def fail():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stream, "flush", fail)
+    maillog.log_event("one")
+    maillog.bug("a test", ValueError("no"))

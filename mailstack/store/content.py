@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -130,7 +131,8 @@ class ContentWriter:
         if self._file is not None:
             self._file.close()
             self._file = None
-        (self._folder / self._name).unlink(missing_ok=True)
+        with suppress(OSError):  # what stays is swept as an orphan
+            (self._folder / self._name).unlink()
 
 
 class StoredContent:

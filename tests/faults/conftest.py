@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.host import Host
-from tests.postgres import PostgresServer
+from tests.postgres import NoPostgres, PostgresServer
 from tests.sink import Sink
 
 SETTINGS: dict[str, object] = {
@@ -36,8 +36,6 @@ def make_host(folder: Path, sink: Sink, settings: dict[str, object]) -> Host:
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A server of this test's own, to be stopped in the middle."""
-    from tests.postgres import NoPostgres
-
     try:
         server = PostgresServer()
     except NoPostgres as error:
