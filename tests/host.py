@@ -117,9 +117,12 @@ class Host:
         return self
 
     def copy(self, folder: Path, settings: Settings | None = None) -> "Host":
-        """A host of its own, on other ports, that begins as this one stands; this one does not run."""
+        """A host of its own, on other ports, that begins as this one stands; this one does not run.
+
+        `settings` come over its own; a database other than SQLite is not copied, but named there.
+        """
         shutil.copytree(self.folder, folder)
-        twin = Host(folder, self.hostname, self.address, self.settings if settings is None else settings)
+        twin = Host(folder, self.hostname, self.address, {**self.settings, **(settings or {})})
         twin.passwords = dict(self.passwords)
         twin.write_config()
         return twin

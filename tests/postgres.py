@@ -70,7 +70,9 @@ class PostgresServer:
         return str(self.folder / "data")
 
     def start(self) -> None:
-        """Start, as it is made and after a `stop`; with the same data."""
+        """Start, as it is when made, or again after a `stop`; with the same data."""
+        if self._is_running:
+            return
         settings = {"listen_addresses": "''", "fsync": "off", "full_page_writes": "off", "max_connections": "60"}
         options = f"-k {self.folder} " + " ".join(f"-c {name}={value}" for name, value in settings.items())
         log = str(self.folder / "log")
@@ -94,6 +96,10 @@ class PostgresServer:
         name = f"test_{next(self._numbers)}"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
+
+    def copy_database(self, url: str) -> str:
+        """The URL of a new database that begins as that one stands; nobody may be connected to it."""
+        return self.make_database(str(make_url(url).database))
 
     def drop_database(self, url: str) -> None:
         name = make_url(url).database

@@ -4,17 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import make_url
 
-from tests.host import Host
+from tests.host import Host, Settings
 from tests.postgres import PostgresServer
 
 # The names here are in no DNS, and the next hop is on loopback.
 RELAY = {"outbound": {"prohibited_networks": []}, "smtp": {"check_sender_domain": False}}
 
 
-def _fill_near(host: Host) -> Host:
-    host.init()
+def _make_near(folder: Path, settings: Settings) -> Host:
+    host = Host(folder / "near", "near.example.test", settings=settings).init()
     host.add_domain("example.test")
     for name in ("alice", "bob"):
         host.add_account(f"{name}@example.test")
@@ -23,13 +22,12 @@ def _fill_near(host: Host) -> Host:
 
 @pytest.fixture(scope="session")
 def _near_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    return _fill_near(Host(tmp_path_factory.mktemp("template") / "near", "near.example.test", settings=RELAY))
+    return _make_near(tmp_path_factory.mktemp("template"), RELAY)
 
 
 @pytest.fixture(scope="session")
 def _near_on_postgresql(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Host:
-    settings = {**RELAY, "database": postgres_server.make_database()}
-    return _fill_near(Host(tmp_path_factory.mktemp("template") / "near", "near.example.test", settings=settings))
+    return _make_near(tmp_path_factory.mktemp("template"), {**RELAY, "database": postgres_server.make_database()})
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +42,12 @@ def _far(tmp_path_factory: pytest.TempPathFactory) -> Host:
 def near(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     """A host with alice@ and bob@example.test."""
     template: Host = request.getfixturevalue(f"_near_on_{request.param}")
-    settings = dict(template.settings)
-    server: PostgresServer | None = None
+    settings: dict[str, object] = {}
     if request.param == "postgresql":
-        server = request.getfixturevalue("postgres_server")
-        settings["database"] = server.make_database(str(make_url(str(settings["database"])).database))
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        settings["database"] = server.copy_database(str(template.settings["database"]))
     with template.copy(tmp_path / "near", settings) as host:
         yield host.start()
-    if server is not None:
-        server.drop_database(str(settings["database"]))
 
 
 @pytest.fixture

@@ -2,25 +2,25 @@
 
 import poplib
 import smtplib
-from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import LOCAL, REMOTE, make_host
+from tests.faults.conftest import LOCAL, REMOTE
 from tests.faults.load import Load, names_of
-from tests.host import PASSWORD, wait_until
+from tests.host import PASSWORD, Host, wait_until
 from tests.postgres import PostgresServer
 from tests.sink import Sink
 
 pytestmark = pytest.mark.lab
 
 
-def test_the_database_goes_and_comes_back(tmp_path: Path, sink: Sink, own_postgres: PostgresServer) -> None:
-    settings: dict[str, object] = {"database": own_postgres.make_database()}
-    with make_host(tmp_path / "host", sink, settings).start() as host:
+def test_the_database_goes_and_comes_back(
+    postgresql_host: Host, sink: Sink, stoppable_postgres: PostgresServer
+) -> None:
+    with postgresql_host.start() as host:
         with Load(host, [LOCAL, REMOTE]) as load:
             load.wait_for_more(30)
-            own_postgres.stop()
+            stoppable_postgres.stop()
             load.refusals.clear()
             wait_until(lambda: len(load.refusals) >= 5, "refusals", timeout=60)
             with host.mx() as session:
@@ -28,7 +28,7 @@ def test_the_database_goes_and_comes_back(tmp_path: Path, sink: Sink, own_postgr
             with pytest.raises(poplib.error_proto, match=r"\[SYS/TEMP\]"):
                 host.maildrop(LOCAL)
             assert "the database" in host.command("queue", "list", expect=1)
-            own_postgres.start()
+            stoppable_postgres.start()
             load.wait_for_more(30)
         assert all(words.startswith((b"4.", b"450", b"451")) for words in load.refusals), set(load.refusals)
         host.command("queue", "retry", "--all")
@@ -43,12 +43,11 @@ def test_the_database_goes_and_comes_back(tmp_path: Path, sink: Sink, own_postgr
 
 
 def test_submission_while_the_database_is_away_is_put_off(
-    tmp_path: Path, sink: Sink, own_postgres: PostgresServer
+    postgresql_host: Host, stoppable_postgres: PostgresServer
 ) -> None:
-    settings: dict[str, object] = {"database": own_postgres.make_database()}
-    with make_host(tmp_path / "host", sink, settings).start() as host:
+    with postgresql_host.start() as host:
         with host.submission(LOCAL) as session:
-            own_postgres.stop()
+            stoppable_postgres.stop()
             with pytest.raises(smtplib.SMTPException) as refused:
                 session.sendmail(LOCAL, [LOCAL], "From: bob@example.test\r\n\r\nhello\r\n")
             assert "451" in str(refused.value)

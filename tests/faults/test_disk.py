@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import LOCAL, make_host
+from tests.faults.conftest import LOCAL, PATIENT
 from tests.faults.load import make_content, names_of
 from tests.host import Host, send, wait_until
 from tests.lab.needs import needs_root
-from tests.sink import Sink
 
 pytestmark = needs_root("mounts a small disk")
 MIB = 1024 * 1024
@@ -40,10 +39,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def host(disk: Path, sink: Sink) -> Iterator[Host]:
+def host(disk: Path, _on_sqlite: Host) -> Iterator[Host]:
     """Its data is on that disk, and its largest message small enough for it."""
-    smtp = {"check_sender_domain": False, "max_message_size": "4M"}
-    with make_host(disk / "host", sink, {"smtp": smtp}) as host:
+    with _on_sqlite.copy(disk / "host", {"smtp": {**PATIENT, "max_message_size": "4M"}}) as host:
         yield host.start()
 
 

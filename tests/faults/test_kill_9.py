@@ -3,15 +3,13 @@
 import poplib
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import psycopg2
 import pytest
 
-from tests.faults.conftest import LOCAL, READ, REMOTE, make_host
+from tests.faults.conftest import LOCAL, READ, REMOTE
 from tests.faults.load import Load, names_of
 from tests.host import Host, wait_until
-from tests.postgres import PostgresServer
 from tests.sink import Sink
 
 ROUNDS = 4
@@ -42,23 +40,20 @@ class Reader:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.lab)])
-def test_kill_9_under_load(tmp_path: Path, sink: Sink, kind: str, request: pytest.FixtureRequest) -> None:
-    settings: dict[str, object] = {}
-    if kind == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        settings["database"] = server.make_database()
-    with make_host(tmp_path / "host", sink, settings).start() as host:
-        with Load(host, [LOCAL, READ, REMOTE]) as load, Reader(host) as reader:
-            for number in range(ROUNDS):
-                load.wait_for_more(40 + 7 * number)
-                host.kill9()
-                if "database" in settings:
-                    let_leases_run_out(str(settings["database"]))
-                host.start()
-            load.wait_for_more(20)
-        host.command("queue", "retry", "--all")  # else what was due while the host was down leaves over a minute
-        wait_until(lambda: host.queue() == [], f"an empty queue\n{host.log_text()[-2000:]}", timeout=120)
-        kept, unread = names_of(host.fetch(LOCAL)), names_of(host.fetch(READ))
+def test_kill_9_under_load(sink: Sink, kind: str, request: pytest.FixtureRequest) -> None:
+    host: Host = request.getfixturevalue(f"{kind}_host")
+    host.start()
+    with Load(host, [LOCAL, READ, REMOTE]) as load, Reader(host) as reader:
+        for number in range(ROUNDS):
+            load.wait_for_more(40 + 7 * number)
+            host.kill9()
+            if kind == "postgresql":
+                let_leases_run_out(str(host.settings["database"]))
+            host.start()
+        load.wait_for_more(20)
+    host.command("queue", "retry", "--all")  # else what was due while the host was down leaves over a minute
+    wait_until(lambda: host.queue() == [], "an empty queue", timeout=120)
+    kept, unread = names_of(host.fetch(LOCAL)), names_of(host.fetch(READ))
     read = names_of(reader.removed)
     taken = names_of([mail.content for mail in sink.taken])
     promised = set(load.promised)
