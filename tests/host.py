@@ -110,7 +110,7 @@ class Host:
 
     def init(self) -> "Host":
         """`mailstack init`, then the config with this host's ports and settings, and the tables where those name."""
-        self.run(_command(), "init", "--data", str(self.folder), "--hostname", self.hostname)
+        self.run(command_line(), "init", "--data", str(self.folder), "--hostname", self.hostname)
         self.write_config()
         if "database" in self.settings:
             self.command("db", "upgrade")
@@ -156,7 +156,7 @@ class Host:
 
     def command(self, *arguments: str, stdin: str = "", expect: int | None = 0) -> str:
         """Run `mailstack --config … arguments`; stdout. HostError when the exit code is not `expect`."""
-        return self.run([*_command(), "--config", str(self.config)], *arguments, stdin=stdin, expect=expect)
+        return self.run([*command_line(), "--config", str(self.config)], *arguments, stdin=stdin, expect=expect)
 
     def run(self, command: list[str], *arguments: str, stdin: str = "", expect: int | None = 0) -> str:
         done = subprocess.run(
@@ -198,7 +198,7 @@ class Host:
         self._told_before = len(self.log_text())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*before, *_command(), "--config", str(self.config), "serve"],
+                [*before, *command_line(), "--config", str(self.config), "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -321,6 +321,7 @@ def send(session: smtplib.SMTP, sender: str, recipients: Iterable[str], content:
     return reply.decode().rpartition("accepted as ")[2]
 
 
-def _command() -> list[str]:
+def command_line() -> list[str]:
+    """How `mailstack` is run: this checkout's, or what MAILSTACK_COMMAND names."""
     named = os.environ.get("MAILSTACK_COMMAND")
     return shlex.split(named) if named else [sys.executable, "-m", "mailstack"]

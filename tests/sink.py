@@ -23,29 +23,37 @@ class Taken:
     content: bytes
 
 
-class Sink(socketserver.ThreadingTCPServer):
-    """Listens from the start; a `with` block ends it. `answers` maps a verb, `greeting` or `content` to an `Answer`."""
+class ThreadedServer(socketserver.ThreadingTCPServer):
+    """Serves from the start, each connection in a thread; a `with` block ends it."""
 
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, address: str = "127.0.0.1", port: int = 0, answers: Mapping[str, Answer] | None = None) -> None:
+    def __init__(self, address: str, port: int, handler: type[socketserver.BaseRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        super().__init__((address, port), Session)
+        super().__init__((address, port), handler)
         self.port: int = self.server_address[1]
-        self.answers: dict[str, Answer] = dict(answers or {})
-        self.taken: list[Taken] = []
-        self.sessions = 0
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
-    def __exit__(self, *exception: object) -> None:
+    def server_close(self) -> None:
+        """Stop listening."""
         self.shutdown()
-        super().__exit__(*exception)
+        super().server_close()
 
     def handle_error(self, *_arguments: object) -> None:
         """A client that goes in the middle is nothing to tell of."""
+
+
+class Sink(ThreadedServer):
+    """The host. `answers` maps a verb, `greeting` or `content` to an `Answer`."""
+
+    def __init__(self, address: str = "127.0.0.1", port: int = 0, answers: Mapping[str, Answer] | None = None) -> None:
+        self.answers: dict[str, Answer] = dict(answers or {})
+        self.taken: list[Taken] = []
+        self.sessions = 0
+        super().__init__(address, port, Session)
 
 
 @dataclass

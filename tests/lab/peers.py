@@ -11,8 +11,10 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+from mailstack.operations.certificates import make_self_signed, write_certificate
 from tests.host import HostError, free_ports, wait_until
 
 PROGRAMS = {
@@ -46,12 +48,11 @@ def peer_folder(name: str) -> Iterator[Path]:
 
 
 def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
-    """A self-signed certificate for those names: its chain and key in PEM files."""
+    """A self-signed certificate for those names, in place of any there: its chain and key in PEM files."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
-    alternative = ",".join(f"DNS:{name}" for name in names)
-    command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={names[0]}"
-    files = ["-addext", f"subjectAltName={alternative}", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    for path in (certificate, key):
+        path.unlink(missing_ok=True)
+    write_certificate(certificate, key, *make_self_signed(list(names), datetime.now(UTC)))
     return certificate, key
 
 

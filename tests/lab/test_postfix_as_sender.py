@@ -14,7 +14,7 @@ import pytest
 
 from tests.host import Host, letter, wait_until
 from tests.lab.needs import needs, needs_root
-from tests.lab.peers import Postfix, make_certificate, peer_folder
+from tests.lab.peers import Postfix, peer_folder
 
 pytestmark = [*needs("postfix"), needs_root("starts Postfix")]
 
@@ -65,7 +65,6 @@ def world() -> Iterator[World]:
         settings = {"outbound": {"prohibited_networks": []}, "smtp": {"check_sender_domain": False}}
         host = stack.enter_context(Host(folder / "host", settings=settings))
         host.init()
-        make_certificate(host.folder / "tls", "mx.example.test")
         us = f"[127.0.0.1]:{host.ports['smtp']}"
         postfix.settings = {
             "mynetworks": "127.0.0.0/8",

@@ -63,7 +63,7 @@ def test_swaks_cannot_relay_and_has_no_login_on_port_25(host: Host) -> None:
 
 @pytest.mark.parametrize(("scheme", "service"), [("smtp", "submission"), ("smtps", "submissions")])
 def test_curl_submits(host: Host, scheme: str, service: str) -> None:
-    trust = ["--ssl-reqd", "--cacert", host.folder / "tls" / "cert.pem"]
+    trust = ["--ssl-reqd", "--cacert", str(host.folder / "tls" / "cert.pem")]
     person = ["--user", f"{ALICE}:{PASSWORD}", "--mail-from", ALICE, "--mail-rcpt", BOB]
     content = MAIL.replace(b"\n", b"\r\n")
     url = f"{scheme}://localhost:{host.ports[service]}/client.example.net"

@@ -1,0 +1,41 @@
+"""What a newcomer does first: start the demo and paste the two commands that it prints."""
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.host import Host, command_line, wait_until
+from tests.lab.needs import needs
+from tests.lab.programs import run
+
+pytestmark = needs("curl")
+
+
+def test_the_pasted_commands_send_a_first_mail_and_fetch_it(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    data = tmp_path / "demo"
+    with said.open("wb") as out:
+        demo = subprocess.Popen(
+            [*command_line(), "demo", "--data", str(data)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=tmp_path,
+            env=Host(data).environment(),
+        )
+    try:
+        wait_until(lambda: "ready" in said.read_text().splitlines() or demo.poll() is not None, "ready", timeout=60)
+        text = said.read_text()
+        (send,) = re.findall(r"^  (printf .*)$", text, re.MULTILINE)
+        (fetch,) = re.findall(r"^  (curl .*pop3s.*)$", text, re.MULTILINE)
+        run("sh", "-c", send)
+        mail = run("sh", "-c", fetch)
+        assert "Return-Path: <alice@example.test>" in mail
+        assert "Subject: Hello" in mail
+        assert "A first mail." in mail
+        story = Host(data).json("trace", "bob@example.test")
+        assert [event["event"] for event in story[0]["events"]] == ["accepted", "delivered"]
+    finally:
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) == 0
