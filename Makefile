@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2 --dist loadscope
 BENCH_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1

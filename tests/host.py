@@ -47,7 +47,7 @@ def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
             sock.close()
 
 
-def wait_until(question: Callable[[], T], what: str, timeout: float = 20.0, every: float = 0.05) -> T:
+def wait_until(question: Callable[[], T], what: str, timeout: float = 60.0, every: float = 0.05) -> T:
     """Ask until the answer is truthy and return it; HostError naming `what` after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
@@ -164,7 +164,7 @@ class Host:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             env=self.environment(),
             check=False,
         )
@@ -193,7 +193,7 @@ class Host:
 
     # --- the server --------------------------------------------------------------------------------------------------
 
-    def start(self, timeout: float = 30.0, before: Sequence[str] = (), **popen: Any) -> "Host":
+    def start(self, timeout: float = 90.0, before: Sequence[str] = (), **popen: Any) -> "Host":
         """Start `mailstack serve`, run by the command `before` it, and wait for `ready`; all it says goes to `log`."""
         self._told_before = len(self.log_text())
         with self.log.open("ab") as log:
@@ -216,7 +216,7 @@ class Host:
         wait_until(is_ready, f"`ready` from {self.hostname}\n{self.log_text()}", timeout, every=0.02)
         return self
 
-    def stop(self, timeout: float = 40.0) -> int:
+    def stop(self, timeout: float = 90.0) -> int:
         """SIGTERM; the exit code, once it has ended."""
         if self.process is None:
             return 0
@@ -253,7 +253,7 @@ class Host:
 
     def mx(self) -> smtplib.SMTP:
         """A session on the inbound port, EHLO said."""
-        session = smtplib.SMTP(self.address, self.ports["smtp"], local_hostname="client.example.net", timeout=30)
+        session = smtplib.SMTP(self.address, self.ports["smtp"], local_hostname="client.example.net", timeout=60)
         session.ehlo()
         return session
 
@@ -263,7 +263,7 @@ class Host:
             self.address,
             self.ports["submissions"],
             local_hostname="client.example.net",
-            timeout=30,
+            timeout=60,
             context=self.tls(),
         )
         session.login(account, self.passwords[account] if password is None else password)
@@ -280,7 +280,7 @@ class Host:
 
     def maildrop(self, account: str) -> poplib.POP3_SSL:
         """A logged-in POP3S session."""
-        session = poplib.POP3_SSL(self.address, self.ports["pop3s"], timeout=30, context=self.tls())
+        session = poplib.POP3_SSL(self.address, self.ports["pop3s"], timeout=60, context=self.tls())
         session.user(account)
         session.pass_(self.passwords[account])
         return session
@@ -296,7 +296,7 @@ class Host:
         session.quit()
         return mails
 
-    def wait_for_mail(self, account: str, count: int = 1, timeout: float = 20.0) -> list[bytes]:
+    def wait_for_mail(self, account: str, count: int = 1, timeout: float = 60.0) -> list[bytes]:
         """All mails of an account, as soon as there are `count` of them."""
 
         def arrived() -> list[bytes]:

@@ -3,6 +3,7 @@
 import click
 
 from mailstack.cli.host import Host, pass_host
+from mailstack.management import limits
 from mailstack.management.actor import Refused
 from mailstack.store import migrate
 
@@ -15,9 +16,14 @@ def command() -> None:
 @command.command()
 @pass_host
 def upgrade(host: Host) -> None:
-    """Bring the database to the version this program needs; harmless when it is there already."""
+    """Bring the database to the version this program needs; harmless when it is there already.
+
+    A new one gets the sending limits that a new host starts with.
+    """
     before = migrate.current(host.config.database)
     migrate.upgrade(host.config.database)
+    if before is None:
+        host.write(limits.set_first_rules)
     after = migrate.head()
     click.echo(f"the database was at {after} already" if before == after else f"the database is at {after} now")
 

@@ -11,7 +11,7 @@ import click
 from mailstack.management import limits
 from mailstack.management.actor import Actor
 from mailstack.operations.new_host import ANY_ADDRESS_LISTEN, HIGH_PORTS_LISTEN, create_host
-from mailstack.store.database import Connection, Database
+from mailstack.store.database import Database
 
 if TYPE_CHECKING:
     from mailstack.config import Config, Listen
@@ -63,12 +63,8 @@ def make_host(
         raise click.BadParameter(str(error), param_hint="--hostname") from None
     database = Database.open(config.database, config.data)
     try:
-        database.write_now(_set_limits)
+        actor = Actor("mailstack init", "command line", all_domains=True)
+        database.write_now(lambda connection: limits.set_first_rules(connection, actor))
     finally:
         database.close()
     return config
-
-
-def _set_limits(connection: Connection) -> None:
-    for rule in limits.DEFAULT_RULES:
-        limits.set_rule(connection, Actor("mailstack init", "command line", all_domains=True), rule)

@@ -60,6 +60,12 @@ def read_scope(text: str) -> Scope:
     return Scope(address.key, address.domain, is_account=True)
 
 
+def set_first_rules(connection: Connection, actor: Actor) -> None:
+    """Give a new host the rules that it starts with."""
+    for rule in DEFAULT_RULES:
+        set_rule(connection, actor, rule)
+
+
 def set_rule(connection: Connection, actor: Actor, rule: Rule) -> Rule:
     """Set the rule of a scope and window, in place of the one there.
 

@@ -82,6 +82,10 @@ def test_a_missing_database_is_not_made_in_passing(shell: Shell) -> None:
     assert not (shell.folder / "mailstack.db").exists()
     shell.run("db", "upgrade")
     assert shell.json("domain", "list") == []
+    assert [rule["per"] for rule in shell.json("limit", "show", "*")] == ["hour", "day"], "a new host has limits"
+    shell.run("limit", "clear", "*")
+    shell.run("db", "upgrade")
+    assert shell.json("limit", "show", "*") == [], "what is there already stays as it is"
 
 
 def test_an_empty_database_says_how_to_fill_it(shell: Shell) -> None:
