@@ -9,6 +9,7 @@ from flask import Flask
 from flask_bootstrap import Bootstrap5
 
 from admin_ui.core.access import guard
+from admin_ui.core.acts import sentence
 from admin_ui.core.errors import add_error_pages
 from admin_ui.core.navigation import add_menu
 from admin_ui.core.paging import here
@@ -55,7 +56,7 @@ def create_app(panel: Panel) -> Flask:
         BOOTSTRAP_SERVE_LOCAL=True,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(hostname=panel.config.hostname, here=here)
+    app.jinja_env.globals.update(hostname=panel.config.hostname, here=here, sentence=sentence)
     Bootstrap5(app)
     secure(app)
     add_error_pages(app)

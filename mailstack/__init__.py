@@ -8,6 +8,7 @@ The path of a message:
     reception/submission  mail from our accounts (MSA); both decide by policy/ and the directory in store/
     reception/intake    makes one commit of it (store/acceptance): content, maildrop entries, deliveries, timeline
     reception/watch     after the commit, tells of limits and freezes what bursts
+    reception/vacation  answers for who is away, once that commit is made
     queue/runner        what is due, how much at once for each next hop
     queue/attempt       one try: route, deliver, record, retry or bounce
     policy/routing      where to

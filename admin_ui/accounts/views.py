@@ -9,7 +9,7 @@ from admin_ui.core.acts import act, actor, ask, done, refusals
 from admin_ui.core.forms import confirm_page, is_confirmed
 from admin_ui.core.paging import SIZE, page
 from admin_ui.core.panel import panel
-from admin_ui.core.words import number, size
+from admin_ui.core.words import counted, size
 from mailstack.config_values import write_size
 from mailstack.management import account_import, accounts, app_passwords, forwards, removal, vacations
 from mailstack.management.actor import Refused
@@ -143,7 +143,7 @@ def remove(address: str) -> ResponseReturnValue:
             removal.remove(panel().database, actor(), address, panel().contents)
             return done(f"{told.address} is gone.", url_for("accounts.index"))
     what = [
-        f"{number(told.messages)} messages ({size(told.octets)}) are deleted. This cannot be undone.",
+        f"{counted(told.messages, 'message')} ({size(told.octets)}) are deleted. This cannot be undone.",
         f"Mail to {told.address} is refused from then on, unless the domain has a catch-all.",
         *(f"The alias {name} loses this target and keeps the others." for name in told.aliases_kept),
         *(f"The alias {name} goes too: it has no other target." for name in told.aliases_removed),

@@ -11,6 +11,7 @@
 A refusal that no view catches becomes an error page (`core/errors`).
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -61,9 +62,11 @@ def done(message: str, location: str) -> ResponseReturnValue:
 
 
 def sentence(text: str) -> str:
-    """One of our one-line messages as a sentence; a name at its head stays as it is written."""
+    """One of our one-line messages as a sentence, without what to type in a shell; a name keeps its first letter."""
+    text = _COMMANDS.sub("", text)
     opening = text[:1].upper() if text.partition(" ")[0] in _OPENINGS else text[:1]
     return f"{opening}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
+_COMMANDS = re.compile(r"; [^;]*`[^`]+`.*")
 _OPENINGS = frozenset(("a", "an", "the", "this", "that", "there", "it", "nothing", "no", "not", "other", "your", "you"))

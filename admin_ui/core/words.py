@@ -88,7 +88,12 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def counted(value: int, noun: str, many: str = "") -> str:
+    """`1 account`, `2 aliases`; `many` is the plural where an s is not enough."""
+    return f"{number(value)} {noun if value == 1 else many or noun + 's'}"
+
+
 def add_filters(app: Flask) -> None:
     """Make them known to templates."""
-    for filter_ in (size, span, when, moment, exactly, from_iso, number, browser):
+    for filter_ in (size, span, when, moment, exactly, from_iso, number, counted, browser):
         app.add_template_filter(filter_)

@@ -54,17 +54,20 @@ def end_vacation(address: str) -> ResponseReturnValue:
 def app_password(address: str) -> ResponseReturnValue:
     """Its app passwords; a new one is shown on the page that answers, and never again."""
     form = NewAppPassword()
-    made = ""
+    made = name = ""
     if form.validate_on_submit():
         made = app_passwords.make_app_password()
         with refusals(form.name):
             act(app_passwords.add, address, form.name.data, made)
         made = "" if form.name.errors else made
+        if made:
+            name, form.name.data = form.name.data, ""
     view = ask(accounts.get, address)
     return render_template(
         "services/app_passwords.html",
         form=form,
         made=made,
+        name=name,
         account=view,
         app_passwords=ask(app_passwords.find, address),
         back=_home(address),

@@ -282,37 +282,41 @@ def bump_version(connection: Connection) -> None:
     connection.execute(update(schema.directory_version).values(version=schema.directory_version.c.version + 1))
 
 
-def load_directory(connection: Connection, hostname: str = "", known_version: int | None = None) -> Directory | None:
-    """The directory as the database has it; None when it still is that of the known version."""
+def load_directory(connection: Connection, hostname: str = "", known: Directory | None = None) -> Directory | None:
+    """The directory as the database has it; None when it still is the known one.
+
+    What has not changed since is taken over from the known one: tens of thousands of new objects would have the
+    interpreter collect garbage for a tenth of a second, with the reactor waiting.
+    """
     version = connection.scalar(select(schema.directory_version.c.version))
     if version is None:
         raise RuntimeError("the database has no directory version: run `mailstack db upgrade`")
-    if version == known_version:
+    if known is not None and version == known.version:
         return None
-    domains = _load_domains(connection)
+    domains = _load_domains(connection, known)
     by_id = {domain.id: domain for domain in domains}
     return Directory(
         version,
         domains,
-        _load_accounts(connection, by_id),
+        _load_accounts(connection, by_id, known),
         _load_aliases(connection, by_id),
         _load_rules(connection),
         hostname,
     )
 
 
-def _load_domains(connection: Connection) -> list[Domain]:
+def _load_domains(connection: Connection, known: Directory | None) -> list[Domain]:
     table = schema.domain.c
     columns = (table.id, table.name, table.kind, table.next_hop, table.expire_days, table.login_delay_seconds)
-    return [
-        Domain(id_, name, DomainKind(kind), next_hop, expire_days, login_delay_seconds)
-        for id_, name, kind, next_hop, expire_days, login_delay_seconds in connection.execute(
-            select(*columns).order_by(table.id)
-        )
-    ]
+    domains = []
+    for number, name, kind, *terms in connection.execute(select(*columns).order_by(table.id)):
+        domain = Domain(number, name, DomainKind(kind), *terms)
+        before = known.domain(name) if known else None
+        domains.append(before if before == domain else domain)
+    return domains
 
 
-def _load_accounts(connection: Connection, domains: Mapping[int, Domain]) -> list[Account]:
+def _load_accounts(connection: Connection, domains: Mapping[int, Domain], known: Directory | None) -> list[Account]:
     table = schema.account.c
     frozen = case((table.frozen_at.is_not(None), table.frozen_why))
     columns = (table.id, table.local_part, table.domain_id, table.state, table.quota_octets, table.keeps_copy, frozen)
@@ -320,11 +324,13 @@ def _load_accounts(connection: Connection, domains: Mapping[int, Domain]) -> lis
     states = {state.value: state for state in AccountState}
     forwards = _load_forwards(connection)
     away = _load_away(connection)
-    return [
-        Account(
+    accounts = []
+    for number, local_part, domain_id, state, quota, keeps_copy, frozen_why in rows:
+        domain = domains[domain_id]
+        account = Account(
             number,
-            Address(local_part, domains[domain_id].name),
-            domains[domain_id],
+            Address(local_part, domain.name),
+            domain,
             states[state],
             quota,
             forwards.get(number, ()),
@@ -332,8 +338,9 @@ def _load_accounts(connection: Connection, domains: Mapping[int, Domain]) -> lis
             away.get(number),
             frozen_why,
         )
-        for number, local_part, domain_id, state, quota, keeps_copy, frozen_why in rows
-    ]
+        before = known.account_by_id(number) if known else None
+        accounts.append(before if before == account else account)
+    return accounts
 
 
 def _load_forwards(connection: Connection) -> dict[int, tuple[Address, ...]]:
@@ -417,7 +424,7 @@ class DirectoryKeeper:
         # One after the other, so that a read that began early cannot put an older snapshot over a newer one.
         await self._one_at_a_time.acquire()
         try:
-            known = self.current.version
+            known = self.current
             newer = await self._database.read(lambda connection: load_directory(connection, self._hostname, known))
             if newer is not None:
                 self.current = newer

@@ -10,7 +10,7 @@ import pytest
 import pytest_twisted
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, update
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -220,7 +220,7 @@ def test_the_snapshot_says_what_the_database_says(each_database: Database) -> No
     assert resolve(there, "team@example.org") == (["alice@example.org"], ["Dan@far.example"])
     assert resolve(there, "who@example.org") == (["bob@example.org"], [])
     assert there.limit_rules == (Rule("*", Per.HOUR, None, 100, Over.HOLD),)
-    assert each_database.read_now(lambda connection: load_directory(connection, known_version=2)) is None
+    assert each_database.read_now(lambda connection: load_directory(connection, known=Directory(2))) is None
 
 
 async def eventually(clock: Clock, is_so: Callable[[], bool]) -> None:
@@ -376,3 +376,24 @@ def test_who_is_away_and_what_is_forwarded_is_read(each_database: Database) -> N
     assert (ann.forwards, ann.keeps_copy, ann.away) == ((Address("Sam", "far.example"),), False, None)
     assert (ben.forwards, ben.keeps_copy, ben.away) == ((), True, (5, FOR_EVER))
     assert there.has_away
+
+
+def test_what_has_not_changed_is_taken_over(each_database: Database) -> None:
+    def fill(connection: Connection) -> None:
+        add_domain(connection, "example.org")
+        for name in ("ann", "ben"):
+            add_account(connection, f"{name}@example.org")
+
+    each_database.write_now(fill)
+    first = each_database.read_now(load_directory)
+    assert first is not None
+    assert each_database.read_now(lambda connection: load_directory(connection, known=first)) is None
+    suspended = update(schema.account).where(schema.account.c.local_part == "ben").values(state="suspended")
+    each_database.write_now(lambda connection: (connection.execute(suspended), bump_version(connection)))
+    second = each_database.read_now(lambda connection: load_directory(connection, known=first))
+    assert second is not None
+    ann, ben = (parse_address(f"{name}@example.org") for name in ("ann", "ben"))
+    assert second.account(ann) is first.account(ann)
+    changed = second.account(ben)
+    assert changed is not None
+    assert changed.state is AccountState.SUSPENDED
