@@ -95,7 +95,8 @@ def list_(host: Host, domain_name: str | None, search: str, as_json: bool) -> No
 def import_(host: Host, file: TextIO, dry_run: bool) -> None:
     """Make an account of each line of a CSV FILE: address, password, quota. `-` is standard input.
 
-    A first line may name the columns, in any order: address, password or hash (argon2), quota.
+    A first line may name the columns, in any order: address, password or hash, quota. A hash is argon2, bcrypt,
+    SHA-512-crypt, SHA-256-crypt or SSHA.
 
     \b
     mailstack account import people.csv --dry-run

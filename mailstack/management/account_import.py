@@ -1,12 +1,11 @@
 """Many accounts at once, from CSV: read, tried without a change, then made a few at a time.
 
 The columns are `address`, `password` or `hash`, and `quota`; a first line with their names may put them in any order.
-A hash is argon2, as other hosts keep it (`{ARGON2ID}` in front or not); it is made anew at the first log-in. A line
-that cannot be used is told with its number and stops no other. Neighbours: `accounts.add` makes each one.
+A hash is as another host keeps it (`store/imported_hashes`); it is made anew at the first log-in. A line that cannot be
+used is told with its number and stops no other. Neighbours: `accounts.add` makes each one.
 """
 
 import csv
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -18,14 +17,14 @@ from mailstack.management import accounts
 from mailstack.management.actor import Actor, Refused
 from mailstack.management.acts import check_new_password, make_hashes
 from mailstack.store.database import Database
-from mailstack.store.passwords import PasswordHashes, is_argon2
+from mailstack.store.imported_hashes import HashError, read_hash
+from mailstack.store.passwords import PasswordHashes
 
 COLUMNS = ("address", "password", "hash", "quota")
 WITHOUT_HEAD = ("address", "password", "quota")
 MAX_LINES = 5000
 AT_ONCE = 20
 """Accounts of one transaction."""
-_SCHEME = re.compile(r"\{[A-Za-z0-9.-]+\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +97,17 @@ def _read_wish(line: int, columns: Sequence[str], row: Sequence[str]) -> Wish:
         )
     told = dict(zip(columns, row, strict=False))
     address, quota = told.get("address", "").strip(), told.get("quota", "").strip()
-    password, hashed = told.get("password", ""), _SCHEME.sub("", told.get("hash", "").strip(), count=1)
+    password, hashed = told.get("password", ""), told.get("hash", "").strip()
     try:
         size = parse_size(quota) if quota not in ("", "none") else None
     except ValueError as error:
         return Wish(line, address, trouble=f"quota: {error}")
-    trouble = ""
     if bool(password) == bool(hashed):
-        trouble = "give a password or a hash, one of them"
-    elif hashed and not is_argon2(hashed):
-        trouble = "the hash is not argon2 of a cost that we take; give the password, or set one later"
-    return Wish(line, address, password, hashed, size, trouble)
+        return Wish(line, address, trouble="give a password or a hash, one of them")
+    try:
+        return Wish(line, address, password, read_hash(hashed) if hashed else "", size)
+    except HashError as error:
+        return Wish(line, address, trouble=f"{error}; give a new password instead")
 
 
 def try_out(connection: Connection, actor: Actor, wishes: Iterable[Wish]) -> list[Result]:

@@ -1,7 +1,8 @@
 """Passwords: argon2id hashes and SCRAM verifiers, made and checked off the reactor's thread.
 
 A wrong password, an unknown account and an account without a password take the same time: one argon2. App passwords
-add nothing to it: they are random and long, so a salted SHA-512 keeps them as safely. A password that was right is
+add nothing to it: they are random and long, so a salted SHA-512 keeps them as safely. A hash that another host made
+adds its own work, until the first log-in. A password that was right is
 remembered for minutes under a key of this process, so that a client that polls each minute costs no argon2; it is
 forgotten the moment the credential changes. Passwords are prepared by SASLprep (RFC 4013), as SCRAM wants it, so that
 every mechanism takes the same ones. Neighbours: `login` asks here; `management/` stores what `hash_password` and
@@ -25,6 +26,7 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from mailstack.store.database import Database, StoreTrouble
+from mailstack.store.imported_hashes import BCRYPT_OCTETS, KINDS
 from mailstack.store.schema import credential
 from mailstack.wire.scram import ScramError, ScramVerifier, make_verifier, prepare
 
@@ -32,9 +34,6 @@ ARGON2_MEMORY_KIB = 19 * 1024
 ARGON2_PASSES = 2
 ARGON2_LANES = 1
 """OWASP's first choice of argon2id: 20 ms and 19 MiB a check."""
-MAX_MEMORY_KIB = 128 * 1024
-MAX_PASSES = 8
-"""Bounds of hashes made elsewhere: they are verified once and then made anew with our costs."""
 MAX_PASSWORD_OCTETS = 1024
 THREADS = 2
 REMEMBER_SECONDS = 600
@@ -43,7 +42,8 @@ SALT_OCTETS = 16
 
 argon2.set_backend()  # now: two threads that are the first to hash would race for it
 _context = CryptContext(
-    schemes=["argon2", "ldap_salted_sha512"],
+    schemes=["argon2", *KINDS],
+    deprecated="auto",
     argon2__type="ID",
     argon2__memory_cost=ARGON2_MEMORY_KIB,
     argon2__time_cost=ARGON2_PASSES,
@@ -93,21 +93,15 @@ def hash_app_password(password: str) -> str:
     return str(_app_passwords.hash(prepare(password)))
 
 
-def is_argon2(stored_hash: str) -> bool:
-    """Whether a hash made elsewhere is of the kind that we verify, at a cost that a log-in may have."""
-    try:
-        parsed = argon2.from_string(stored_hash)
-    except (ValueError, TypeError):
-        return False
-    return bool(parsed.memory_cost <= MAX_MEMORY_KIB and parsed.rounds <= MAX_PASSES)
-
-
 def verify_hash(password: str, stored_hash: str) -> bool:
     """Whether a password has that hash. Takes 20 ms: never in the reactor's thread."""
     if len(password) > MAX_PASSWORD_OCTETS:
         password = ""  # no hash is of the empty password; the time is the same
+    prepared: str | bytes = prepare(password)
+    if _context.identify(stored_hash) == "bcrypt":
+        prepared = prepare(password).encode()[:BCRYPT_OCTETS]
     try:
-        return bool(_context.verify(prepare(password), stored_hash))
+        return bool(_context.verify(prepared, stored_hash))
     except ValueError as error:
         _log.error("a stored password hash cannot be read: {why}", why=str(error))
         return False
@@ -214,14 +208,13 @@ class Passwords:
 
 def _find_right(password: str, kept: Sequence[Row[Any]], nobody: str) -> Row[Any] | None:
     """The credential that the password is of. A wrong one costs one argon2, however many app passwords there are."""
-    quick = [row for row in kept if _app_passwords.identify(row.hash)]
-    for row in quick:
+    ours = [row for row in kept if argon2.identify(row.hash)]
+    for row in [*(row for row in kept if row not in ours), *ours]:
         if verify_hash(password, row.hash):
             return row
-    slow = [row for row in kept if row not in quick]
-    if not slow:
+    if not ours:
         verify_hash(password, nobody)
-    return next((row for row in slow if verify_hash(password, row.hash)), None)
+    return None
 
 
 def _credentials(connection: Connection, account_id: int | None) -> Sequence[Row[Any]]:

@@ -4,19 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
-from passlib.hash import argon2
+from passlib.hash import argon2, bcrypt, ldap_salted_sha1, sha512_crypt
 from sqlalchemy import delete, update
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
 
 from mailstack.store import passwords as module
 from mailstack.store.database import Database
+from mailstack.store.imported_hashes import HashError, read_hash
 from mailstack.store.passwords import (
     PasswordError,
     Passwords,
     hash_app_password,
     hash_password,
-    is_argon2,
     verify_hash,
 )
 from mailstack.store.schema import credential
@@ -195,25 +195,48 @@ async def test_an_account_with_app_passwords_only_takes_its_time(
     assert not await passwords.verify(account_id, "abcde-fghij"), "remembered although it was revoked"
 
 
+FOREIGN = {
+    "argon2": "{ARGON2ID}" + argon2.using(type="ID", memory_cost=64, time_cost=1).hash("imported"),
+    "bcrypt": "{BLF-CRYPT}" + bcrypt.using(rounds=4, ident="2y").hash("imported"),
+    "sha512_crypt": "{SHA512-CRYPT}" + sha512_crypt.using(rounds=1000).hash("imported"),
+    "bare crypt": sha512_crypt.using(rounds=1000).hash("imported"),
+    "ssha": ldap_salted_sha1.hash("imported"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
 @pytest_twisted.ensureDeferred
 async def test_a_hash_made_elsewhere_is_made_anew_at_the_first_log_in(
-    each_database: Database, passwords: Passwords
+    database: Database, clock: Clock, checks: list[str], kind: str
 ) -> None:
-    account_id = account_with(each_database, "first")
-    foreign = argon2.using(type="ID", memory_cost=64, time_cost=1).hash("imported")
-    assert is_argon2(foreign)
-    await each_database.write(lambda c: c.execute(update(credential).values(hash=foreign, scram=None)))
-    assert not await passwords.verify(account_id, "wrong")
+    account_id = account_with(database, "first")
+    passwords = Passwords(database, clock)
+    foreign = read_hash(FOREIGN[kind])
+    await database.write(lambda c: c.execute(update(credential).values(hash=foreign, scram=None)))
+    assert not await passwords.verify(account_id, "wrong" * 20)
+    assert any(stored.startswith("$argon2id") for stored in checks), "quicker than an account that does not exist"
     assert await passwords.verifier(account_id) is None
     assert await passwords.verify(account_id, "imported")
     verifier = await passwords.verifier(account_id)
     assert verifier is not None
     assert make_verifier("imported", verifier.salt, verifier.iterations) == verifier
     assert await passwords.verify(account_id, "imported")
+    passwords.stop()
 
 
 @pytest.mark.parametrize(
-    "text", ["", "plain", "$argon2id$v=19$m=9999999,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA", "$6$salt$hash"]
+    ("text", "told"),
+    [
+        ("", "no kind"),
+        ("plain", "no kind"),
+        ("{PLAIN}secret", "no kind"),
+        ("$1$salt$hash", "no kind"),
+        ("$argon2id$v=19$m=9999999,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA", "costs more"),
+        ("$6$rounds=5000000$saltsalt$" + "x" * 86, "costs more"),
+        ("$2b$15$5jD0LkLz858dAZvi0N9ImO6.Z6jT2aUybPSazJhfcbRrrgbGa3BXq", "costs more"),
+        ("$6$salt", "cannot be read"),
+    ],
 )
-def test_hashes_that_no_log_in_may_cost(text: str) -> None:
-    assert not is_argon2(text)
+def test_hashes_that_are_not_taken_over(text: str, told: str) -> None:
+    with pytest.raises(HashError, match=told):
+        read_hash(text)
