@@ -143,7 +143,7 @@ def remove(address: str) -> ResponseReturnValue:
             removal.remove(panel().database, actor(), address, panel().contents)
             return done(f"{told.address} is gone.", url_for("accounts.index"))
     what = [
-        f"{counted(told.messages, 'message')} ({size(told.octets)}) are deleted. This cannot be undone.",
+        f"It deletes {counted(told.messages, 'message')} ({size(told.octets)}). This cannot be undone.",
         f"Mail to {told.address} is refused from then on, unless the domain has a catch-all.",
         *(f"The alias {name} loses this target and keeps the others." for name in told.aliases_kept),
         *(f"The alias {name} goes too: it has no other target." for name in told.aliases_removed),

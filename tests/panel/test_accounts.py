@@ -4,6 +4,7 @@ import io
 import re
 
 import pytest
+from passlib.hash import sha512_crypt
 
 from admin_ui.core import paging
 from admin_ui.core.panel import Panel
@@ -185,3 +186,12 @@ def test_the_door_of_an_owner(browser: Browsers) -> None:
     page = browser("ann").get("/", follow_redirects=True).text
     assert "My mailbox" in page
     assert "What I may send" in page
+
+
+def test_who_was_imported_with_a_foreign_hash_signs_in(panel: Panel, browser: Browsers) -> None:
+    hashed = sha512_crypt.using(rounds=1000).hash(PASSWORD)
+    browser("root").post(
+        "/accounts/import", data={"text": f"address,hash\nben@example.test,{hashed}", "step": "run"}
+    ).get_data()
+    assert can_sign_in(panel, "ben@example.test", PASSWORD)
+    assert not can_sign_in(panel, "ben@example.test", "wrong")

@@ -138,7 +138,7 @@ def remove_all(eyes: Eyes) -> None:
     eyes.sees("This cannot be undone")
     eyes.look("accounts-remove")
     eyes.go("/domains/example.test/remove")
-    eyes.sees("62 accounts and 1 message are deleted")
+    eyes.sees("It deletes 62 accounts with 1 message")
     eyes.look("domains-remove")
     eyes.fill(**{"Type the domain's name to remove it": "example.test"})
     eyes.press("Remove")

@@ -40,7 +40,7 @@ def test_what_is_refused_stands_at_its_field(browser: Browsers) -> None:
 def test_a_domain_with_accounts_goes_when_its_name_is_typed(panel: Panel, browser: Browsers) -> None:
     root = browser("root")
     page = root.get("/domains/example.test/remove").text
-    assert "1 account and 0 messages are deleted" in page
+    assert "It deletes 1 account with 0 messages" in page
     assert "olga runs this domain" in page
     assert "type its name" in root.post("/domains/example.test/remove", data={"name": "other.test"}).text
     assert "example.test" in names(panel)
