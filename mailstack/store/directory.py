@@ -2,14 +2,14 @@
 
 A `Directory` never changes, so that RCPT costs no trip to the database and one transaction sees one truth; the
 `DirectoryKeeper` reads a new one when the version in the database has moved. Whoever changes one of these tables calls
-`bump_version` in the same transaction. Neighbours: `reception/` and `login` look names up; `management/` changes them.
+`bump_version` in the same transaction. Neighbours: `directory_rows` reads what hangs on domains and accounts;
+`reception/` and `login` look names up; `management/` changes them.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
-from typing import Any
 
 from sqlalchemy import Connection, case, select, update
 from twisted.internet.defer import Deferred, DeferredLock
@@ -17,15 +17,15 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from mailstack.mail.address import Address, AddressError, parse_address
-from mailstack.policy.limits import Over, Per, Rule, rules_for
+from mailstack.mail.address import Address
+from mailstack.policy.limits import Rule, rules_for
 from mailstack.store import schema
 from mailstack.store.database import Database
+from mailstack.store.directory_rows import load_absences, load_aliases, load_forwards, load_rules
 
 POLL_SECONDS = 0.5
 """A change beside a running server takes effect within a second."""
 POSTMASTER = "postmaster"
-FOR_EVER = 2**62
 RESOLVED_MOST = 10_000
 """Addresses whose resolution a snapshot remembers: one RCPT asks for its own several times."""
 
@@ -226,6 +226,8 @@ class Directory:
         That is its own address, also with a tag, an alias that leads to it, and what its catch-all catches. Forwards
         give no right to anybody.
         """
+        if address.key == account.address.key:
+            return True
         domain = self._domains.get(address.domain)
         if domain is None or domain.kind is not DomainKind.LOCAL:
             return False
@@ -299,8 +301,8 @@ def load_directory(connection: Connection, hostname: str = "", known: Directory 
         version,
         domains,
         _load_accounts(connection, by_id, known),
-        _load_aliases(connection, by_id),
-        _load_rules(connection),
+        load_aliases(connection, {domain.id: domain.name for domain in domains}),
+        load_rules(connection),
         hostname,
     )
 
@@ -322,8 +324,8 @@ def _load_accounts(connection: Connection, domains: Mapping[int, Domain], known:
     columns = (table.id, table.local_part, table.domain_id, table.state, table.quota_octets, table.keeps_copy, frozen)
     rows = connection.execute(select(*columns).order_by(table.id))
     states = {state.value: state for state in AccountState}
-    forwards = _load_forwards(connection)
-    away = _load_away(connection)
+    forwards = load_forwards(connection)
+    away = load_absences(connection)
     accounts = []
     for number, local_part, domain_id, state, quota, keeps_copy, frozen_why in rows:
         domain = domains[domain_id]
@@ -341,50 +343,6 @@ def _load_accounts(connection: Connection, domains: Mapping[int, Domain], known:
         before = known.account_by_id(number) if known else None
         accounts.append(before if before == account else account)
     return accounts
-
-
-def _load_forwards(connection: Connection) -> dict[int, tuple[Address, ...]]:
-    table = schema.forward.c
-    rows = connection.execute(select(table.account_id, table.address).order_by(table.account_id, table.address))
-    return _by_owner(rows, "a forward")
-
-
-def _load_away(connection: Connection) -> dict[int, tuple[int, int]]:
-    table = schema.vacation.c
-    rows = connection.execute(select(table.account_id, table.starts_at, table.ends_at))
-    return {
-        account_id: (0 if starts_at is None else starts_at, FOR_EVER if ends_at is None else ends_at)
-        for account_id, starts_at, ends_at in rows
-    }
-
-
-def _load_aliases(connection: Connection, domains: Mapping[int, Domain]) -> dict[str, tuple[Address, ...]]:
-    alias, target = schema.alias, schema.alias_target
-    rows = connection.execute(
-        select(alias.c.local_part, alias.c.domain_id, target.c.address)
-        .join_from(alias, target)
-        .order_by(alias.c.id, target.c.address)
-    )
-    named = ((f"{local_part}@{domains[domain_id].name}", text) for local_part, domain_id, text in rows)
-    return _by_owner(named, "an alias target")
-
-
-def _by_owner(rows: Iterable[Any], what: str) -> dict[Any, tuple[Address, ...]]:
-    """The addresses of rows `owner, address`, by owner."""
-    found: dict[Any, list[Address]] = {}
-    for owner, text in rows:
-        try:
-            address = parse_address(text)
-        except AddressError as error:  # nothing that management writes; the others must not suffer
-            _log.error("{what} in the database is no address: {why}", what=what, why=str(error))
-            continue
-        found.setdefault(owner, []).append(address)
-    return {owner: tuple(addresses) for owner, addresses in found.items()}
-
-
-def _load_rules(connection: Connection) -> list[Rule]:
-    rows = connection.execute(select(schema.limit_rule).order_by(schema.limit_rule.c.id))
-    return [Rule(row.scope, Per(row.per), row.messages, row.recipients, Over(row.over), row.first_time) for row in rows]
 
 
 class DirectoryKeeper:

@@ -19,7 +19,6 @@ from mailstack.policy.limits import Over, Per, Rule, rules_for
 from mailstack.store import schema
 from mailstack.store.database import Database, StoreTrouble
 from mailstack.store.directory import (
-    FOR_EVER,
     Account,
     AccountState,
     Directory,
@@ -29,6 +28,7 @@ from mailstack.store.directory import (
     bump_version,
     load_directory,
 )
+from mailstack.store.directory_rows import FOR_EVER
 from tests.store.rows import add_account, add_alias, add_domain
 
 HOME = Domain(1, "example.org", DomainKind.LOCAL, None, None, None)
