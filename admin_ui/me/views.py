@@ -24,7 +24,7 @@ def show() -> ResponseReturnValue:
         forwards=ask(forwards.get, own),
         vacation=ask(vacations.get, own),
         app_passwords=ask(app_passwords.find, own),
-        limits=ask(limits.applying, own),
+        limits=ask(limits.of_account, own),
     )
 
 

@@ -8,8 +8,10 @@ from passlib.hash import sha512_crypt
 
 from admin_ui.core import paging
 from admin_ui.core.panel import Panel
-from mailstack.management import accounts, app_passwords, forwards, sign_in, vacations
+from mailstack.management import accounts, app_passwords, forwards, freezing, limits, sign_in, vacations
 from mailstack.management.accounts import AccountView
+from mailstack.policy.limits import Over, Per, Rule
+from mailstack.store.database import Connection
 from tests.panel.conftest import PASSWORD, ROOT, Browsers
 
 ANN = "ann@example.test"
@@ -185,7 +187,28 @@ def test_an_owner_changes_the_own_password(panel: Panel, browser: Browsers) -> N
 def test_the_door_of_an_owner(browser: Browsers) -> None:
     page = browser("ann").get("/", follow_redirects=True).text
     assert "My mailbox" in page
-    assert "What I may send" in page
+    assert "Sending limits" in page
+
+
+def test_limits_and_a_freeze_are_shown_and_lifted(panel: Panel, browser: Browsers) -> None:
+    def prepare(connection: Connection) -> None:
+        limits.set_rule(connection, ROOT, Rule("*", Per.HOUR, None, 200, Over.REFUSE, first_time=50))
+        limits.set_rule(connection, ROOT, Rule("example.test", Per.DAY, 9000, None, Over.HOLD))
+        limits.set_rule(connection, ROOT, Rule(ANN, Per.MESSAGE, None, 1, Over.REFUSE))
+        freezing.freeze(connection, ROOT, ANN, "a burst of new recipients")
+
+    panel.database.write_now(prepare)
+    for who, here in (("ann", "/me/"), ("olga", f"/accounts/{ANN}")):
+        page = browser(who).get(here).text
+        for words in ("0 of 200 recipients", "0 of 50 first-time recipients", "all of example.test together"):
+            assert words in page, who
+        assert "1 recipient in one message" in page
+        assert "a burst of new recipients" in page
+    assert "sending frozen" in browser("olga").get("/accounts/").text
+    assert "It was frozen: a burst" in browser("olga").get(f"/accounts/{ANN}/unfreeze").text
+    done = browser("olga").post(f"/accounts/{ANN}/unfreeze", follow_redirects=True).text
+    assert "may send again" in done
+    assert account(panel).frozen_at is None
 
 
 def test_who_was_imported_with_a_foreign_hash_signs_in(panel: Panel, browser: Browsers) -> None:
