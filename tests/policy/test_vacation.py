@@ -6,6 +6,8 @@ from email.message import EmailMessage
 from email.policy import default
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailstack.mail.address import NULL_SENDER, parse_address
 from mailstack.mail.header import Field, read_fields
@@ -139,3 +141,44 @@ def test_a_long_body_keeps_to_the_length_of_a_line() -> None:
     octets = answer(Away(ANN, "", "é" * 4000 + "\n.\nend"), "Subject: x")
     assert max(map(len, octets.split(b"\r\n"))) <= 78
     assert text_of(message_from_bytes(octets, policy=default)) == "é" * 4000 + "\n.\nend\n"
+
+
+_LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["To", "Cc", "Subject", "References", "Message-ID", "Auto-Submitted", "X"]),
+        st.binary(max_size=80) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    ),
+    max_size=6,
+)
+
+
+@given(_LINES)
+def test_whatever_a_stranger_writes_is_judged_and_answered_in_form(lines: list[tuple[str, bytes]]) -> None:
+    section = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in lines)
+    read = list(read_fields(section))
+    refuse_answer(SENDER, read, lambda address: address.key == ANN.key)
+    octets = make_answer(Away(ANN, "", "b"), SENDER, read, NOW, "<token@mx.example.test>")
+    header, _, body = octets.partition(b"\r\n\r\n")
+    assert body == b"b\r\n"
+    assert octets.isascii()
+    assert b"\r" not in octets.replace(b"\r\n", b"")
+    assert b"\n" not in octets.replace(b"\r\n", b"")
+    names = [line.partition(b":")[0] for line in header.split(b"\r\n") if not line.startswith((b" ", b"\t"))]
+    assert set(names) <= ALLOWED
+    assert len(names) == len(set(names))
+
+
+ALLOWED = {
+    b"From",
+    b"To",
+    b"Subject",
+    b"Date",
+    b"Message-ID",
+    b"In-Reply-To",
+    b"References",
+    b"Auto-Submitted",
+    b"X-Auto-Response-Suppress",
+    b"MIME-Version",
+    b"Content-Type",
+    b"Content-Transfer-Encoding",
+}
