@@ -16,7 +16,6 @@ from mailstack.management import (
     accounts,
     app_passwords,
     forwards,
-    freezing,
     limits,
     removal,
     vacations,
@@ -141,30 +140,6 @@ def resume(address: str) -> ResponseReturnValue:
             act(accounts.set_state, address, "active")
             return done(f"{address} is active again.", url_for("accounts.show", address=address))
     return done("Nothing was changed.", url_for("accounts.show", address=address))
-
-
-@blueprint.route("/<path:address>/unfreeze", methods=["GET", "POST"])
-@open_to(Role.ADMINISTRATOR)
-def unfreeze(address: str) -> ResponseReturnValue:
-    """Let it send again."""
-    view = ask(accounts.get, address)
-    here, name = url_for("accounts.show", address=view.address.key), view.address.for_people
-    if is_confirmed():
-        with refusals():
-            act(freezing.unfreeze, address)
-            panel().wake_queue()
-            return done(f"{name} may send again.", here)
-    return confirm_page(
-        title=f"Let {name} send again?",
-        what=[
-            f"It was frozen: {view.frozen_why or 'it is not frozen now'}.",
-            "What is held for it leaves as its limits allow.",
-            "Give it a new password first if somebody else may know the present one.",
-        ],
-        button="Let it send",
-        back=here,
-        is_danger=False,
-    )
 
 
 @blueprint.route("/<path:address>/remove", methods=["GET", "POST"])
