@@ -71,7 +71,7 @@ def _add_headers(response: Response) -> Response:
 
 
 def believe_loopback_proxies(application: Wsgi) -> Wsgi:
-    """Take client address and scheme from X-Forwarded-For and -Proto, when the peer is a proxy on loopback."""
+    """Take client, scheme and host from X-Forwarded-For, -Proto and -Host, when the peer is a proxy on loopback."""
 
     def run(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if _is_loopback(environ.get("REMOTE_ADDR", "")):
@@ -81,6 +81,8 @@ def believe_loopback_proxies(application: Wsgi) -> Wsgi:
             scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip()
             if scheme in ("http", "https"):
                 environ["wsgi.url_scheme"] = scheme
+            if environ.get("HTTP_X_FORWARDED_HOST"):
+                environ["HTTP_HOST"] = environ["HTTP_X_FORWARDED_HOST"].rpartition(",")[2].strip()
         return application(environ, start_response)
 
     return run

@@ -12,7 +12,6 @@ from admin_ui.core.forms import is_confirmed
 from admin_ui.core.panel import panel
 from admin_ui.security.forms import AddApp, AddPasskey, ChangePassword, PasswordAgain
 from admin_ui.sign_in import steps
-from admin_ui.sign_in.views import site
 from mailstack.management import accounts, administrators, factors, passkeys, sessions
 from mailstack.management.acts import make_hashes
 
@@ -76,7 +75,7 @@ def add_passkey() -> ResponseReturnValue:
     if form.validate_on_submit() and _knows_password(form.present):
         with refusals(form.name):
             challenge = session.pop("challenge", "")
-            act(passkeys.add, g.person, site(), challenge, form.answer.data, form.name.data)
+            act(passkeys.add, g.person, steps.site(), challenge, form.answer.data, form.name.data)
             return _with_codes("The passkey is here; you can sign in with it alone.")
     return render_template("security/passkey.html", form=form)
 
@@ -86,7 +85,7 @@ def add_passkey() -> ResponseReturnValue:
 def passkey_options() -> ResponseReturnValue:
     """What the browser needs to make a passkey."""
     options, session["challenge"] = panel().database.read_now(
-        lambda connection: passkeys.registration_options(connection, g.person, site())
+        lambda connection: passkeys.registration_options(connection, g.person, steps.site())
     )
     return options
 

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from admin_ui.core.access import COOKIE
 from admin_ui.core.panel import panel
 from mailstack.management import sessions, sign_in
+from mailstack.management.passkeys import Site
 from mailstack.management.sign_in import Person
 
 HALF_WAY_SECONDS = 600
@@ -21,6 +22,11 @@ WRONG = "That name and password do not belong together."
 def source() -> str:
     """The address that this request comes from."""
     return request.remote_addr or "unknown"
+
+
+def site() -> Site:
+    """The panel as the browser of this request knows it."""
+    return Site(request.host.partition(":")[0], request.host_url.rstrip("/"))
 
 
 def wait_for(name: str) -> str:

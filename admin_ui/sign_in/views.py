@@ -10,7 +10,6 @@ from admin_ui.sign_in import steps
 from admin_ui.sign_in.forms import Code, SetUp, SignIn
 from mailstack.management import factors, passkeys, sessions, set_up, sign_in
 from mailstack.management.acts import make_hashes
-from mailstack.management.passkeys import Site
 
 blueprint = Blueprint("sign_in", __name__)
 
@@ -62,7 +61,7 @@ def code() -> ResponseReturnValue:
 @open_to(Role.EVERYBODY)
 def passkey_options() -> ResponseReturnValue:
     """What the browser needs to look for a passkey of this panel."""
-    options, session["challenge"] = passkeys.sign_in_options(site())
+    options, session["challenge"] = passkeys.sign_in_options(steps.site())
     return options
 
 
@@ -71,11 +70,12 @@ def passkey_options() -> ResponseReturnValue:
 def passkey() -> ResponseReturnValue:
     """Take a passkey's answer; tells where to go."""
     challenge, answer = session.pop("challenge", ""), request.get_json(silent=True)
-    if not challenge or not isinstance(answer, dict) or steps.wait_for("a passkey"):
+    nobody = f"a passkey from {steps.source()}"  # who fails here slows nobody else down
+    if not challenge or not isinstance(answer, dict) or steps.wait_for(nobody):
         abort(400)
-    person = panel().database.write_now(lambda connection: passkeys.prove(connection, site(), challenge, answer))
+    person = panel().database.write_now(lambda connection: passkeys.prove(connection, steps.site(), challenge, answer))
     if person is None:
-        panel().turnstile.note_failure("a passkey", steps.source())
+        panel().turnstile.note_failure(nobody, steps.source())
         return {"refused": "This passkey is not known here. Sign in with name and password."}
     told: ResponseReturnValue = steps.open_session(person, jsonify(next=steps.next_page()))
     return told
@@ -112,8 +112,3 @@ def first() -> ResponseReturnValue:
             if found:
                 return steps.enter(found[0])
     return render_template("sign_in/first.html", form=form)
-
-
-def site() -> Site:
-    """The panel as the browser of this request knows it."""
-    return Site(request.host.partition(":")[0], request.host_url.rstrip("/"))

@@ -48,9 +48,7 @@ def command(data: Path, hostname: str, user: str) -> None:
     click.echo("now:")
     for words in ("domain add example.org", "account add you@example.org", "check", "serve"):
         click.echo(f"  mailstack --config {config} {words}")
-    click.echo(
-        f"the panel is on {' and '.join(listen.http)}; `serve` prints a link that sets it up, `admin add` does it too"
-    )
+    click.echo(f"the panel is on {listen.http[0]}; `serve` prints a link that sets it up, and `admin add` does it too")
 
 
 def make_host(

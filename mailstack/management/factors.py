@@ -126,14 +126,14 @@ def add_factor(
 
 def _step_of(secret: str, code: str, second: int) -> int | None:
     """The step, the present one or one beside it, whose code this is."""
-    totp = pyotp.TOTP(secret)
     present = second // STEP_SECONDS
     right = None
     try:
+        totp = pyotp.TOTP(secret)
         for step in (present - 1, present, present + 1):
             if hmac.compare_digest(totp.generate_otp(step).encode(), code.encode()):
                 right = step
-    except ValueError:  # not base32
+    except ValueError:  # not base32, or too short
         return None
     return right
 

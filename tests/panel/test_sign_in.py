@@ -169,5 +169,18 @@ def test_only_a_proxy_on_loopback_is_believed(panel: Panel, browser: Browsers, p
     assert f"from {client}" in seen
 
 
+def test_a_proxy_names_the_host(browser: Browsers) -> None:
+    headers = {"X-Forwarded-Host": "panel.example.test", "X-Forwarded-Proto": "https"}
+    options = browser("nobody").post("/sign-in/passkey/options", headers=headers).get_json()
+    assert options["rpId"] == "panel.example.test"
+
+
+def test_a_passkey_nobody_has(browser: Browsers) -> None:
+    client = browser("nobody")
+    assert client.post("/sign-in/passkey", json={"id": "x"}).status_code == 400, "no challenge was given out"
+    client.post("/sign-in/passkey/options")
+    assert "not known here" in client.post("/sign-in/passkey", json={"id": "x"}).get_json()["refused"]
+
+
 def test_an_owner_is_no_administrator() -> None:
     assert not Actor("ann@example.test", "192.0.2.1").may_manage("example.test")
