@@ -115,7 +115,7 @@ def _find_person() -> Person | None:
         return None
     g.session_id, g.person, is_stale = found
     g.actor = g.person.actor(request.remote_addr or "unknown")
-    if is_stale:
+    if is_stale and "X-Refresh" not in request.headers:  # a page that refreshes itself is nobody at work
         panel().database.write_now(lambda connection: sessions.note_seen(connection, g.session_id))
     person: Person = g.person
     return person

@@ -39,7 +39,7 @@ def show() -> ResponseReturnValue:
     attention = ask(home.attention, backlogs, now)
     disk = None
     if g.person.all_domains:
-        attention = sorted([*_of_the_machine(now), *attention], key=lambda one: not one.is_urgent)
+        attention = sorted([*attention, *_of_the_machine(now)], key=lambda one: not one.is_urgent)
         disk = free_space(panel().config.data)
     return render_template(
         "home/show.html",

@@ -15,6 +15,7 @@ from mailstack.mail.domain import domain_for_people
 from mailstack.management import queue
 from mailstack.management.actor import Actor
 from mailstack.management.acts import for_people
+from mailstack.policy.explain import explain_text
 from mailstack.store.open_mail import Backlog
 from mailstack.store.schema import account, domain, mailbox, micros
 from mailstack.store.tally import HOUR_MICROS, read_counts
@@ -41,6 +42,8 @@ class Attention:
     topic: Topic
     what: str
     mend: str
+    words: str = ""
+    """The other side's own."""
     of: str = ""
     """The account or the destination, when it is about one."""
     is_urgent: bool = False
@@ -156,15 +159,18 @@ def _held(connection: Connection, actor: Actor) -> list[Attention]:
 
 def _failing(backlogs: Sequence[Backlog], now: datetime) -> list[Attention]:
     failing = [one for one in backlogs if one.last_reply and one.waiting and now - one.oldest_at > FAILS_FOR_LONG]
-    return [
-        Attention(
-            Topic.DESTINATION,
-            f"Mail to {domain_for_people(one.domain)} does not get through: {one.last_reply}",
-            "See what the other side says, and try again when it is mended",
-            of=one.domain,
-        )
-        for one in failing[:MOST_OF_A_KIND]
-    ]
+    return [_stuck(one) for one in failing[:MOST_OF_A_KIND]]
+
+
+def _stuck(one: Backlog) -> Attention:
+    explained = explain_text(one.last_reply)
+    return Attention(
+        Topic.DESTINATION,
+        f"Mail to {domain_for_people(one.domain)} does not get through",
+        explained.next_step.rstrip(".") if explained else "See what the other side says, mend it, try again",
+        words=one.last_reply,
+        of=one.domain,
+    )
 
 
 def _nearly_full(connection: Connection, actor: Actor) -> list[Attention]:

@@ -69,9 +69,12 @@ def test_what_needs_attention_and_for_whom(host: Database) -> None:
         ("ann@example.test is frozen: 300 first-time recipients in an hour", True),
         ("The mailbox of ben@example.test is full; mail to it is refused", True),
         ("1 delivery is held", False),
-        ("Mail to far.test does not get through: 451 4.7.1 greylisted", False),
+        ("Mail to far.test does not get through", False),
         ("The mailbox of ann@example.test is 95 % full", False),
     ]
+    stuck = seen(host, ROOT)[3]
+    assert (stuck.words, stuck.of) == ("451 4.7.1 greylisted", "far.test")
+    assert stuck.mend.startswith("Nothing to do")
     for actor in (ROOT, OLGA):
         assert [(one.what, one.is_urgent) for one in seen(host, actor)] == expected
     assert seen(host, SVEN) == []
