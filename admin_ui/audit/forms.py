@@ -27,6 +27,6 @@ class Filter(Form):
 
         csrf = False
 
-    who = StringField("Who, or from where")
+    who = StringField("Who or where")
     what = SelectField("What", choices=list(NOUNS), default="")
     about = StringField("About")

@@ -1,7 +1,12 @@
 """The first page of an administrator."""
 
-import pytest
+import time
 
+import pytest
+from sqlalchemy import insert
+
+from admin_ui.core.panel import Panel
+from mailstack.store.schema import tally
 from tests.panel.conftest import Browsers
 
 
@@ -13,9 +18,15 @@ def test_what_is_wrong_comes_first_with_the_mend(browser: Browsers) -> None:
 
 
 @pytest.mark.parametrize("over", ["day", "week", "month", "nonsense"])
-def test_pictures_of_each_period(browser: Browsers, over: str) -> None:
-    page = browser("olga").get(f"/home?over={over}").text
+def test_pictures_of_each_period(panel: Panel, browser: Browsers, over: str) -> None:
+    client = browser("root")
+    assert "No mail in the last" in client.get(f"/home?over={over}").text
+    row = {"hour": int(time.time()) // 3600 - 1, "domain_id": 0, "event": "delivered", "number": 1234}
+    panel.database.write_now(lambda connection: connection.execute(insert(tally).values(row)))
+    page = client.get(f"/home?over={over}").text
     assert page.count("<svg") == 5
+    assert "<strong>1,234</strong>" in page
+    assert page.count("<rect") == 1
     assert f"last {over if over != 'nonsense' else 'day'}" in page
 
 
