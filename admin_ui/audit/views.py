@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from admin_ui.audit.forms import Filter
 from admin_ui.core.access import Role, open_to
 from admin_ui.core.acts import ask
-from admin_ui.core.paging import SIZE, page
+from admin_ui.core.paging import SIZE, after_number, page
 from mailstack.management import audit
 from mailstack.management.audit import EVERYTHING, Wanted
 
@@ -19,7 +19,6 @@ def index() -> ResponseReturnValue:
     """The latest deeds that this person may know of."""
     form = Filter(request.args)
     wanted = Wanted(form.who.data or "", form.what.data or "", form.about.data or "")
-    after = request.args.get("after", type=int)
-    rows = ask(audit.find, wanted, after=after, limit=SIZE + 1)
+    rows = ask(audit.find, wanted, after=after_number(), limit=SIZE + 1)
     shown = page(rows, lambda one: one.id)
     return render_template("audit/list.html", form=form, is_filtered=wanted != EVERYTHING, page=shown)

@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 from flask import request, url_for
 
 SIZE = 50
+MAX_NUMBER = 2**62
+"""More than any row's number; databases know no larger ones."""
 Row = TypeVar("Row")
 
 
@@ -21,6 +23,12 @@ class Page(Generic[Row]):
     next: str | None
     """The `after` of the page behind this one; None = this is the last."""
     is_first: bool
+
+
+def after_number() -> int | None:
+    """The `after` of this request where the key is a row's number; None = from the start."""
+    after = request.args.get("after", type=int)
+    return after if after is not None and 0 <= after <= MAX_NUMBER else None
 
 
 def page(rows: Sequence[Row], key: Callable[[Row], object], size: int = SIZE) -> Page[Row]:

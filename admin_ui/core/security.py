@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
+from werkzeug.routing import IntegerConverter, Map
 
 from admin_ui.core.access import is_static
+from admin_ui.core.paging import MAX_NUMBER
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -57,9 +59,25 @@ def secure(app: Flask) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # as long as the signed cookie: a browser's session
     )
     app.session_interface = _Cookies()
+    app.url_map.converters["int"] = _RowNumber
     csrf.init_app(app)
+    app.before_request(_refuse_nul)
     app.after_request(_add_headers)
     app.wsgi_app = believe_loopback_proxies(app.wsgi_app)  # type: ignore[method-assign,assignment]
+
+
+class _RowNumber(IntegerConverter):
+    """A number in an address: no larger than a database can take."""
+
+    def __init__(self, map: Map, fixed_digits: int = 0) -> None:  # werkzeug's name
+        super().__init__(map, fixed_digits, max=MAX_NUMBER)
+
+
+def _refuse_nul() -> None:
+    """No text of ours has NUL, and PostgreSQL takes none."""
+    for values in (request.view_args or {}, request.args, request.form):
+        if any("\0" in str(value) for value in values.values()):
+            abort(400)
 
 
 def _add_headers(response: Response) -> Response:

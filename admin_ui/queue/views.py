@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from admin_ui.core.access import Role, open_to
 from admin_ui.core.acts import actor, ask, done, refusals
 from admin_ui.core.forms import confirm_page, is_confirmed
-from admin_ui.core.paging import SIZE, page
+from admin_ui.core.paging import SIZE, after_number, page
 from admin_ui.core.panel import panel
 from admin_ui.queue.forms import kept_filter, read_filter, selection_of
 from mailstack.management import queue
@@ -39,8 +39,8 @@ def index() -> ResponseReturnValue:
     """What is open, a page at a time."""
     form = read_filter()
     selection = selection_of(form)
-    after = request.args.get("after", 0, int)
-    found = page(ask(queue.find, selection, after=after, limit=SIZE + 1), lambda row: row["number"])
+    rows = ask(queue.find, selection, after=after_number() or 0, limit=SIZE + 1)
+    found = page(rows, lambda row: row["number"])
     for row in found.rows:
         row["explained"] = explain_text(row["last_reply"])
     return render_template(

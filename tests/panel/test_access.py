@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.routing import Rule
+from werkzeug.routing import IntegerConverter, Rule
 
 from admin_ui.core.access import Role, is_static, role_of
 from admin_ui.core.panel import Panel
@@ -20,9 +20,12 @@ MAY_OPEN = {
 LEADS_TO_SIGN_IN = ("sign_in.out", "sign_in.code")
 
 
-def address(app: Flask, rule: Rule) -> str:
-    """Some address of a route."""
-    values: dict[str, Any] = dict.fromkeys(rule.arguments, 1)
+def address(app: Flask, rule: Rule, argument: str = "1") -> str:
+    """Some address of a route; arguments that are numbers are 1, or as large as can be."""
+    number = "9" * 25 if argument.isdecimal() and len(argument) > 9 else 1
+    values: dict[str, Any] = {
+        name: number if isinstance(rule._converters[name], IntegerConverter) else argument for name in rule.arguments
+    }
     return app.url_map.bind("localhost").build(rule.endpoint, values)
 
 
@@ -86,3 +89,26 @@ def test_the_panel_of_a_process_of_its_own(panel: Panel, monkeypatch: pytest.Mon
     answer = wsgi.app.test_client().get("/sign-in")
     assert answer.status_code == 200
     assert "mx.example.test" in answer.text
+
+
+JUNK = (
+    *("", "\x00", "%", "'\"<script>", "9" * 30, "-1", "\ud7ff\U0001f600", "x" * 5000, "a@b@c", "../.."),
+    "1\r\nSet-Cookie: x=y",
+)
+TYPED = ("search", "after", "next", "over", "who", "what", "about", "token", "name", "code", "query", "id", "domain")
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
+@pytest.mark.parametrize("who", ["root", "ann"])
+def test_junk_is_no_fault(app: Flask, browser: Browsers, who: str, junk: str) -> None:
+    """Whatever stands in a route's path, address or form: an answer, and none of our faults."""
+    typed = dict.fromkeys(TYPED, junk)
+    for rule in app.url_map.iter_rules():
+        if is_static(rule.endpoint) or rule.endpoint == "sign_in.out":
+            continue
+        path = address(app, rule, junk or "x")
+        for method in sorted((rule.methods or set()) & {"GET", "POST"}):
+            form = typed if method == "POST" else None
+            answer = browser(who).open(path, method=method, query_string=typed, data=form)
+            assert answer.status_code < 500, f"{method} {path}"
+            assert "x=y" not in str(answer.headers.getlist("Set-Cookie"))
