@@ -102,13 +102,13 @@ TYPED = ("search", "after", "next", "over", "who", "what", "about", "token", "na
 @pytest.mark.parametrize("who", ["root", "ann"])
 def test_junk_is_no_fault(app: Flask, browser: Browsers, who: str, junk: str) -> None:
     """Whatever stands in a route's path, address or form: an answer, and none of our faults."""
-    typed = dict.fromkeys(TYPED, junk)
+    typed, client = dict.fromkeys(TYPED, junk), browser(who)
     for rule in app.url_map.iter_rules():
         if is_static(rule.endpoint) or rule.endpoint == "sign_in.out":
             continue
         path = address(app, rule, junk or "x")
         for method in sorted((rule.methods or set()) & {"GET", "POST"}):
             form = typed if method == "POST" else None
-            answer = browser(who).open(path, method=method, query_string=typed, data=form)
+            answer = client.open(path, method=method, query_string=typed, data=form)
             assert answer.status_code < 500, f"{method} {path}"
             assert "x=y" not in str(answer.headers.getlist("Set-Cookie"))
