@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 from markupsafe import Markup
 
+from mailstack.management.acts import for_people
+
 _UNITS = ("octets", "KB", "MB", "GB", "TB")
 _STEPS = (
     (timedelta(minutes=1), timedelta(seconds=1), "second"),
@@ -95,5 +97,5 @@ def counted(value: int, noun: str, many: str = "") -> str:
 
 def add_filters(app: Flask) -> None:
     """Make them known to templates."""
-    for filter_ in (size, span, when, moment, exactly, from_iso, number, counted, browser):
+    for filter_ in (size, span, when, moment, exactly, from_iso, number, counted, browser, for_people):
         app.add_template_filter(filter_)

@@ -9,14 +9,14 @@ from flask.typing import ResponseReturnValue
 from admin_ui.core.access import Role, open_to
 from admin_ui.core.acts import ask
 from admin_ui.core.panel import panel
-from mailstack.management import home, queue
+from mailstack.management import home, limits, queue
 from mailstack.management.home import Attention, Over, Topic
 from mailstack.operations.inspection import inspect_running
 from mailstack.store.content import free_space
 
 blueprint = Blueprint("home", __name__)
-DESTINATIONS = 6
-"""In the list on the page; the rest is a click away."""
+LISTED = 6
+"""Rows of a list on this page; the rest is a click away."""
 
 
 @blueprint.get("/")
@@ -35,7 +35,7 @@ def show() -> ResponseReturnValue:
     """What needs attention, then pictures."""
     now = datetime.now(UTC)
     over = next((one for one in Over if one.word == request.args.get("over")), Over.DAY)
-    backlogs = ask(queue.backlogs, DESTINATIONS)
+    backlogs = ask(queue.backlogs, LISTED)
     attention = ask(home.attention, backlogs, now)
     disk = None
     if g.person.all_domains:
@@ -48,6 +48,7 @@ def show() -> ResponseReturnValue:
         periods=list(Over),
         pictures=ask(home.pictures, over, now),
         backlogs=backlogs,
+        senders=ask(limits.top_senders, limit=LISTED),
         disk=disk,
     )
 

@@ -3,11 +3,14 @@
 import time
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from admin_ui.core.panel import Panel
-from mailstack.store.schema import tally
-from tests.panel.conftest import Browsers
+from mailstack.management import limits
+from mailstack.policy.limits import Over, Per, Rule
+from mailstack.store.database import Connection
+from mailstack.store.schema import account, tally, usage
+from tests.panel.conftest import ROOT, Browsers
 
 
 def test_what_is_wrong_comes_first_with_the_mend(browser: Browsers) -> None:
@@ -28,6 +31,22 @@ def test_pictures_of_each_period(panel: Panel, browser: Browsers, over: str) -> 
     assert "<strong>1,234</strong>" in page
     assert page.count("<rect") == 1
     assert f"last {over if over != 'nonsense' else 'day'}" in page
+
+
+def test_top_senders(panel: Panel, browser: Browsers) -> None:
+    def send(connection: Connection) -> None:
+        account_id, domain_id = connection.execute(select(account.c.id, account.c.domain_id)).one()
+        counts = {"messages": 1, "recipients": 150, "first_time": 0}
+        row = {"account_id": account_id, "domain_id": domain_id, "second": int(time.time()) - 60, **counts}
+        connection.execute(insert(usage).values(row))
+        limits.set_rule(connection, ROOT, Rule("*", Per.DAY, None, 200, Over.HOLD))
+
+    assert "Nobody has sent anything." in browser("olga").get("/home").text
+    panel.database.write_now(send)
+    page = browser("olga").get("/home").text
+    assert "75 % of 200 recipients per day for every account" in page
+    assert "150 recipients" in page
+    assert "Nobody has sent anything." in browser("sven").get("/home").text
 
 
 def test_the_door(browser: Browsers) -> None:
