@@ -87,6 +87,7 @@ class Host:
         self.ports = dict(zip(SERVICES, free_ports(len(SERVICES), address), strict=True))
         self.settings: dict[str, object] = dict(settings or {})
         self.process: subprocess.Popen[bytes] | None = None
+        self._told_before = 0
         self.passwords: dict[str, str] = {}
         self.extra_environment: dict[str, str] = {}
         self._told_before = 0
