@@ -90,7 +90,6 @@ class Host:
         self._told_before = 0
         self.passwords: dict[str, str] = {}
         self.extra_environment: dict[str, str] = {}
-        self._told_before = 0
 
     # --- setting up --------------------------------------------------------------------------------------------------
 
