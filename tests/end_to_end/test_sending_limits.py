@@ -103,6 +103,7 @@ def test_a_burst_is_frozen_receives_on_and_one_act_lets_it_go(host: Host) -> Non
     host.command("account", "unfreeze", ALICE)
     host.wait_for_mail(BOB, 2)
     wait_until(lambda: host.events(queue_id)[-1] == "delivered", "the story of the held mail ends well")
-    assert host.events(queue_id) == ["accepted", "held", "released", "delivered"]
+    story = list(dict.fromkeys(host.events(queue_id)))  # its mailbox and its tagged name each have a line at the end
+    assert story == ["accepted", "held", "released", "delivered"]
     submit(host, bob(9))
     assert host.queue() == [], "what went before the look freezes nobody again"
