@@ -7,7 +7,7 @@ from admin_ui.administrators.forms import NewAdministrator, NewPassword
 from admin_ui.core.access import Role, open_to
 from admin_ui.core.acts import act, ask, done, refusals
 from admin_ui.core.forms import confirm_page, is_confirmed
-from mailstack.management import administrators
+from mailstack.management import administrators, factors
 from mailstack.management.acts import make_hashes
 
 blueprint = Blueprint("administrators", __name__, url_prefix="/administrators")
@@ -43,6 +43,25 @@ def password(name: str) -> ResponseReturnValue:
             act(administrators.change_password, name, make_hashes(form.password.data).hash)
             return done(f"{name} has a new password.", url_for("administrators.index"))
     return render_template("administrators/edit.html", form=form, title=f"New password for {name}", button="Set")
+
+
+@blueprint.route("/<name>/unlock", methods=["GET", "POST"])
+@open_to(Role.SUPERADMINISTRATOR)
+def unlock(name: str) -> ResponseReturnValue:
+    """Take the second steps from one who lost them."""
+    if is_confirmed():
+        with refusals():
+            act(factors.reset, name)
+            return done(f"{name} signs in with the password alone.", url_for("administrators.index"))
+    return confirm_page(
+        title=f"Take the second steps from {name}?",
+        what=[
+            "Apps, passkeys and recovery codes are gone; the password alone lets them in.",
+            f"{name} is signed out everywhere.",
+        ],
+        button="Take them away",
+        back=url_for("administrators.index"),
+    )
 
 
 @blueprint.route("/<name>/remove", methods=["GET", "POST"])

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from mailstack.cli.host import Host, json_option, new_password, pass_host, password_option, print_json, print_table
-from mailstack.management import administrators
+from mailstack.management import administrators, factors
 from mailstack.management.acts import make_hashes
 from mailstack.management.administrators import AdministratorView
 
@@ -53,6 +53,15 @@ def passwd(host: Host, name: str, password_stdin: bool) -> None:
     """Give an administrator a new password."""
     host.write(administrators.change_password, name, make_hashes(new_password(password_stdin)).hash)
     click.echo(f"{name} has a new password")
+
+
+@command.command()
+@click.argument("name")
+@pass_host
+def unlock(host: Host, name: str) -> None:
+    """Take the second steps from who lost them, an administrator or an account: the password is enough again."""
+    host.write(factors.reset, name)
+    click.echo(f"{name} signs in with the password alone; a new second step can be added in the panel")
 
 
 @command.command()

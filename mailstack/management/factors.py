@@ -14,9 +14,10 @@ from datetime import datetime
 import pyotp
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from mailstack.management.actor import Actor, Refused, record
+from mailstack.management.actor import Actor, Forbidden, Refused, record, require_all_domains, require_domain
 from mailstack.management.acts import now_micros, taken_means
-from mailstack.management.sign_in import Person, digest, rows_of
+from mailstack.management.sessions import end_sessions
+from mailstack.management.sign_in import Person, digest, find_person, rows_of
 from mailstack.store.schema import factor, from_micros
 
 STEP_SECONDS = 30
@@ -62,6 +63,28 @@ def remove(connection: Connection, actor: Actor, person: Person, factor_id: int)
     if not has_factor(connection, person):
         connection.execute(delete(factor).where(rows_of(factor, person)))
     record(connection, actor, "factor.remove", person.name, f"{row.kind}: {row.name}")
+
+
+def reset(connection: Connection, actor: Actor, name: str) -> None:
+    """Take all second steps from somebody who lost them, and end their sessions: the password alone lets them in again.
+
+    Raises:
+        Refused: nobody signs in by that name, or it is the actor's own: those are removed with the password.
+    """
+    found = find_person(connection, name)
+    if actor.name == name:
+        raise Forbidden("your own second steps are removed with your password; see the page on your sign-in")
+    if found is None:
+        require_all_domains(actor, "sign-ins are looked for")
+        raise Refused(f"{name} cannot sign in here; see `admin list` and `account list`")
+    person = found[0]
+    if person.is_administrator:
+        require_all_domains(actor, "administrators' second steps are taken away")
+    else:
+        require_domain(actor, person.name.rpartition("@")[2])
+    connection.execute(delete(factor).where(rows_of(factor, person)))
+    end_sessions(connection, person)
+    record(connection, actor, "factor.reset", person.name)
 
 
 # --- codes of an app --------------------------------------------------------------------------------------------------

@@ -79,6 +79,26 @@ def test_recovery_codes(people: tuple[Database, Person, Person]) -> None:
     assert left == factors.RECOVERY_CODES - 2
 
 
+def test_who_lost_the_second_step_gets_in_again(people: tuple[Database, Person, Person]) -> None:
+    database, ann, _ = people
+    secret = factors.new_secret()
+    shown = code_of(secret)
+    database.write_now(lambda connection: factors.add_totp(connection, ROOT, ann, secret, shown, "phone"))
+    database.write_now(lambda connection: factors.make_recovery_codes(connection, ROOT, ann))
+    for actor in (
+        Actor("ann", "192.0.2.1", all_domains=True),
+        Actor("olga", "192.0.2.1", domains=frozenset({"example.test"})),
+        Actor("eve@example.test", "192.0.2.1", account="eve@example.test"),
+    ):
+        for name in ("ann", "nobody"):
+            with pytest.raises(Refused):
+                database.write_now(lambda c, a=actor, n=name: factors.reset(c, a, n))  # type: ignore[misc]
+    assert database.read_now(lambda connection: factors.has_factor(connection, ann))
+    database.write_now(lambda connection: factors.reset(connection, ROOT, "ann"))
+    assert not database.read_now(lambda connection: factors.has_factor(connection, ann))
+    assert not database.read_now(lambda connection: factors.recovery_codes_left(connection, ann))
+
+
 # --- passkeys ---------------------------------------------------------------------------------------------------------
 
 

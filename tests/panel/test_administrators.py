@@ -29,6 +29,14 @@ def test_what_is_refused_stands_at_its_field(panel: Panel, browser: Browsers) ->
     assert 'aria-invalid="true"' in answer.text
 
 
+def test_a_lost_second_step(browser: Browsers) -> None:
+    root = browser("root")
+    assert "Apps, passkeys and recovery codes" in root.get("/administrators/olga/unlock").text
+    answer = root.post("/administrators/olga/unlock", follow_redirects=True)
+    assert "olga signs in with the password alone." in answer.text
+    assert "removed with your password" in root.post("/administrators/root/unlock", follow_redirects=True).text
+
+
 def test_nobody_there(browser: Browsers) -> None:
     answer = browser("root").post("/administrators/nemo/remove", follow_redirects=True)
     assert "nemo is not an administrator" in answer.text
