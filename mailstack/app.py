@@ -11,14 +11,13 @@ import secrets
 import signal
 import socket
 import string
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import blockingCallFromThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -29,6 +28,7 @@ from admin_ui.core.panel import Panel
 from mailstack import maillog
 from mailstack.config import SERVICES, Config
 from mailstack.delivery.remote import RemoteDelivery
+from mailstack.housekeeping import Housekeeping, sweep
 from mailstack.login import Logins
 from mailstack.mail.address import Address
 from mailstack.mail.envelope import Recipient
@@ -48,7 +48,6 @@ from mailstack.operations.rights import become, require_own
 from mailstack.operations.running import mark_running
 from mailstack.policy.retry import RetryPolicy
 from mailstack.policy.slowdown import Slowdown
-from mailstack.policy.vacation import AGAIN_AFTER
 from mailstack.queue.attempt import Attempts, Ways
 from mailstack.queue.release import HeldRelease
 from mailstack.queue.routes import Routes
@@ -65,23 +64,16 @@ from mailstack.reception.vacation import VacationReplies
 from mailstack.reception.watch import SendingWatch
 from mailstack.retrieval import Retrieval
 from mailstack.smtp.questions import Reception, Service
-from mailstack.store.absences import forget_answers
 from mailstack.store.content import ContentStore
-from mailstack.store.database import Database, StoreTrouble
+from mailstack.store.database import Database
 from mailstack.store.directory import Account, DirectoryKeeper
 from mailstack.store.engine import sqlite_file
-from mailstack.store.habits import forget_networks
 from mailstack.store.mailboxes import RENEW_LEASES_EACH, Mailboxes
 from mailstack.store.passwords import Passwords
-from mailstack.store.schema import micros
 from mailstack.store.settings import SCRAM_SECRET, lasting_secret
 from mailstack.store.spool import Spool, queue_sizes
 from mailstack.store.submissions import Kept, Submitter, Terms
 from mailstack.store.tally import catch_up
-from mailstack.store.usage import forget_usage
-
-DAY_SECONDS = 86_400.0
-TALLY_SECONDS = 60.0
 
 _chance = Random()  # noqa: S311 -- for jitter and queue IDs, which are no secrets: no system call each time
 
@@ -197,7 +189,7 @@ class Host:
         self._smtp: dict[str, SmtpServerFactory] = {}
         self._pop3: dict[str, Pop3ServerFactory] = {}
         self._http: HttpService | None = None
-        self._chores: list[LoopingCall] = []
+        self._housekeeping = Housekeeping(reactor)
 
     def _wake(self) -> None:
         self._runner.wake()
@@ -253,11 +245,16 @@ class Host:
         self._make_panel()
         self._make_metrics()
         await self._runner.start()
-        self._repeat(DAY_SECONDS, self._daily)
-        self._repeat(TALLY_SECONDS, lambda: catch_up(self._database, _now()))
-        self._repeat(RENEW_LEASES_EACH.total_seconds(), lambda: self._mailboxes.renew_leases(_now()))
+        self._keep_house()
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
+
+    def _keep_house(self) -> None:
+        days = self._config.pop3.expire
+        house = self._housekeeping
+        house.each(timedelta(days=1), lambda: sweep(self._database, self._contents, self._mailboxes, days, _now()))
+        house.each(timedelta(minutes=1), lambda: catch_up(self._database, _now()))
+        house.each(RENEW_LEASES_EACH, lambda: self._mailboxes.renew_leases(_now()))
 
     def _make_smtp_services(self, secret: bytes) -> None:
         config = self._config
@@ -358,28 +355,6 @@ class Host:
             metrics.watch_sessions(name, pop3.connections)
         self._listeners.adopt(self._reactor, "metrics", metrics_site(metrics, lambda: self._database.read(queue_sizes)))
 
-    async def _daily(self) -> None:
-        """What is swept: files no row names, mail past its EXPIRE, counts no window reaches, who was answered."""
-        await self._contents.sweep_orphans(self._database)
-        await self._mailboxes.expire(_now(), self._config.pop3.expire)
-        second = int(_now().timestamp())
-        await self._database.write(lambda connection: forget_usage(connection, second))
-        answered = micros(_now() - AGAIN_AFTER)
-        await self._database.write(lambda connection: forget_answers(connection, answered))
-        await self._database.write(lambda connection: forget_networks(connection, second * 1_000_000))
-
-    def _repeat(self, seconds: float, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        async def run() -> None:
-            try:
-                await chore()
-            except (StoreTrouble, OSError) as error:
-                maillog.trouble("housekeeping", error)
-
-        call = LoopingCall(lambda: Deferred.fromCoroutine(run()))
-        call.clock = self._reactor
-        call.start(seconds).addErrback(lambda failure: maillog.bug("housekeeping", failure))
-        self._chores.append(call)
-
     def reload(self) -> None:
         """Read the certificate anew; connections that stand go on."""
         systemd.notify(systemd.reloading())
@@ -396,9 +371,7 @@ class Host:
         maillog.stopping("asked to")
         systemd.notify(systemd.STOPPING)
         await self._listeners.stop()
-        for chore in self._chores:
-            if chore.running:
-                chore.stop()
+        self._housekeeping.stop()
         grace: timedelta = self._config.smtp.shutdown_grace
         ending: list[Deferred[Any]] = [Deferred.fromCoroutine(factory.shutdown()) for factory in self._smtp.values()]
         ending += [Deferred.fromCoroutine(factory.shutdown(grace)) for factory in self._pop3.values()]
