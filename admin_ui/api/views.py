@@ -54,7 +54,7 @@ def _serve(operation: Operation) -> Callable[..., Response]:
         if "query" in takes:
             given["query"] = _read(lambda: msgspec.convert(request.args.to_dict(), takes["query"], strict=False))
         if "body" in takes:
-            given["body"] = _read(lambda: msgspec.json.decode(request.get_data(), type=takes["body"]))
+            given["body"] = _read(lambda: msgspec.json.decode(_body(), type=takes["body"]))
         return _answer(operation.status, operation.run(**given))
 
     return view
@@ -74,6 +74,14 @@ def _let_in(scope: str) -> None:
         panel().database.write_now(lambda connection: tokens.note_used(connection, bearer.token_id))
     g.person = bearer.person
     g.actor = bearer.person.actor(request.remote_addr or "unknown")
+
+
+def _body() -> bytes:
+    """What was sent; no text of ours has NUL, and PostgreSQL takes none."""
+    body = request.get_data()
+    if b"\0" in body or b"\\u0000" in body:
+        raise NotDone(400, "the request has a NUL character, which no text of ours has; leave it out")
+    return body
 
 
 def _read(read: Callable[[], Any]) -> Any:

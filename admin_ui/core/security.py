@@ -12,7 +12,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
 from werkzeug.routing import IntegerConverter, Map
 
-from admin_ui.core.access import is_static
+from admin_ui.core.access import is_for_programs, is_static
 from admin_ui.core.paging import MAX_NUMBER
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -74,8 +74,9 @@ class _RowNumber(IntegerConverter):
 
 
 def _refuse_nul() -> None:
-    """No text of ours has NUL, and PostgreSQL takes none."""
-    for values in (request.view_args or {}, request.args, request.form):
+    """No text of ours has NUL, and PostgreSQL takes none. What a program sends is the API's to read."""
+    form = {} if is_for_programs() else request.form
+    for values in (request.view_args or {}, request.args, form):
         if any("\0" in str(value) for value in values.values()):
             abort(400)
 

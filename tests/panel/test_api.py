@@ -77,6 +77,15 @@ def test_a_token_does_what_its_scopes_say(call: Call, panel: Panel) -> None:
     assert call("GET", "/accounts", token=token).status_code == 403
 
 
+def test_a_body_is_json_whatever_it_is_called(app: Flask, panel: Panel) -> None:
+    headers = {"Authorization": f"Bearer {make_token(panel, 'root')}"}
+    for kind in ("application/json", "application/x-www-form-urlencoded", "text/plain"):  # curl says the second
+        body = json.dumps({"name": f"{len(kind)}.test"})
+        assert (
+            app.test_client().post("/api/v1/domains", data=body, content_type=kind, headers=headers).status_code == 201
+        )
+
+
 def test_domains(call: Call) -> None:
     assert call("POST", "/domains", {"name": "new.test"}).status_code == 201
     assert call("POST", "/domains", {"name": "new.test"}).status_code == 409
@@ -138,6 +147,7 @@ def test_the_queue(call: Call, panel: Panel) -> None:
         ("POST", "/domains", b"{", "cannot be read"),
         ("POST", "/domains", b"", "cannot be read"),
         ("POST", "/domains", {}, "name"),
+        ("POST", "/domains", {"name": "a\0.test"}, "NUL"),
         ("POST", "/domains", {"name": "a.test", "colour": "red"}, "colour"),
         ("POST", "/domains", {"name": 5}, "str"),
         ("POST", "/domains", {"name": "a.test", "kind": "odd"}, "odd"),
