@@ -3,6 +3,7 @@
 import http.client
 import poplib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -14,8 +15,9 @@ Answer = tuple[int, str, http.client.HTTPMessage]
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path / "host").init()
+def host(tmp_path: Path) -> Iterator[Host]:
+    with Host(tmp_path / "host").init() as host:
+        yield host
 
 
 def clear(host: Host) -> http.client.HTTPConnection:
