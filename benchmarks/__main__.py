@@ -4,12 +4,13 @@ import argparse
 import os
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import memory, pop3_load, smtp_load
+from benchmarks import memory, panel_load, pop3_load, smtp_load
 from benchmarks.report import Measure, table
 from benchmarks.sides import LOCAL_DOMAIN, PASSWORD, POP3_USERS, RELAY_DOMAIN, Sides, boxes
 from tests.host import Host, wait_until
@@ -35,7 +36,11 @@ def main() -> None:
             began = time.monotonic()
             measures += measure(sides, options.runs)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    text = _page(table(measures), options.runs, busy)
+    found = [table(measures)] if measures else []
+    if not options.only or "panel" in options.only:
+        with tempfile.TemporaryDirectory(prefix="bench-panel-") as folder:
+            found.append(f"## The panel of a host that has grown\n\n{panel_load.measure(Path(folder), options.runs)}")
+    text = _page("\n\n".join(found), options.runs, busy)
     print(text)
     if options.write:
         options.write.write_text(text)
@@ -167,7 +172,7 @@ Servers and load share the machine, whose load average was {busy:.1f} before. Ma
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="alternating runs of each measure")
-    parser.add_argument("--only", action="append", choices=["in", "out", "pop3", "memory"], help="may be repeated")
+    parser.add_argument("--only", action="append", choices=[*MEASURES, "panel"], help="may be repeated")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there too (docs/BENCHMARKS.md)")
     return parser.parse_args()
 
