@@ -9,7 +9,7 @@ from admin_ui.api.operations import operation
 from admin_ui.api.values import Body, Items, Paging
 from admin_ui.core.acts import act, actor, ask
 from admin_ui.core.panel import panel
-from mailstack.management import accounts, removal
+from mailstack.management import account_import, accounts, removal
 from mailstack.management.accounts import AccountView
 from mailstack.management.actor import Actor
 from mailstack.management.acts import make_hashes, read_address
@@ -57,6 +57,21 @@ class NewPassword(Body):
     password: str
 
 
+class Import(Body):
+    """CSV with the columns address, password or hash, quota; a head line may name them."""
+
+    csv: str
+    dry_run: bool = False
+
+
+class Imported(Struct):
+    """What became of a line; empty trouble = an account was, or would be, made."""
+
+    line: int
+    address: str
+    trouble: str
+
+
 @operation("GET", "/accounts", "accounts:read", "The accounts of your domains")
 def list_accounts(query: AccountPaging) -> Items[Account]:
     """By domain and name."""
@@ -75,6 +90,18 @@ def list_accounts(query: AccountPaging) -> Items[Account]:
 def add_account(body: NewAccount) -> Account:
     """Its domain must be here and local."""
     return _told(act(accounts.add, body.address, make_hashes(body.password), body.quota_octets))
+
+
+@operation("POST", "/accounts-import", "accounts:write", "Add accounts from CSV")
+def import_accounts(body: Import) -> list[Imported]:
+    """Each line stands for itself: what is wrong with one stops no other. A dry run changes nothing."""
+    wishes = account_import.read_wishes(body.csv)
+    results = (
+        ask(account_import.try_out, wishes)
+        if body.dry_run
+        else list(account_import.carry_out(panel().database, actor(), wishes))
+    )
+    return [Imported(one.line, one.address, one.trouble) for one in results]
 
 
 @operation("GET", "/accounts/{address}", "accounts:read", "One account")

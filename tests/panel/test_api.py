@@ -295,3 +295,47 @@ def test_audit(call: Call) -> None:
     older = call("GET", f"/audit?what=domain&after={page['next']}").json["items"]
     assert "new.test" not in [deed["object"] for deed in older]
     assert call("GET", "/audit?about=new.test", who="olga").json["items"] == []
+
+
+def test_what_an_account_does_by_itself(call: Call) -> None:
+    mine = "/accounts/ann@example.test"
+    changed = call("PUT", f"{mine}/forwards", {"targets": ["ann@far.test"], "keeps_copy": False}, who="ann").json
+    assert changed == {"targets": ["ann@far.test"], "keeps_copy": False}
+    assert call("GET", f"{mine}/forwards").json == changed
+    assert call("GET", f"{mine}/vacation", who="ann").json is None
+    away = {"body": "I am away.", "subject": "", "starts_at": "2026-12-01T00:00:00Z", "ends_at": None}
+    assert call("PUT", f"{mine}/vacation", away, who="ann").status_code == 204
+    assert call("GET", f"{mine}/vacation").json == away
+    assert call("PUT", f"{mine}/vacation", {**away, "starts_at": "2026-12-01T00:00:00"}).status_code == 400
+    assert call("DELETE", f"{mine}/vacation", who="ann").status_code == 204
+    made = call("POST", f"{mine}/app-passwords", {"name": "phone"}, who="ann")
+    assert (made.status_code, len(made.json["password"]) > 15) == (201, True)
+    assert [(one["name"], one["password"]) for one in call("GET", f"{mine}/app-passwords").json] == [("phone", None)]
+    assert call("DELETE", f"{mine}/app-passwords/phone", who="ann").status_code == 204
+    for path in ("forwards", "vacation", "app-passwords"):
+        assert call("GET", f"{mine}/{path}", who="sven").status_code == 403
+
+
+def test_freezing(call: Call, panel: Panel) -> None:
+    mine = "/accounts/ann@example.test/freeze"
+    assert call("PUT", mine, {"why": "a burst"}, who="ann").status_code == 403
+    assert call("PUT", mine, {"why": "a burst"}, who="olga").status_code == 204
+    assert call("PUT", mine, {"why": "again"}, who="olga").status_code == 409
+    assert call("DELETE", f"{mine}?drop=true", who="olga").json == {"done": 0}
+    assert call("DELETE", mine, who="olga").status_code == 409
+
+
+def test_import(call: Call) -> None:
+    lines = "address,password\nben@example.test,a good password\nnobody,x\n"
+    for dry_run, found in ((True, 404), (False, 200)):
+        results = call("POST", "/accounts-import", {"csv": lines, "dry_run": dry_run}).json
+        assert [bool(one["trouble"]) for one in results] == [False, True]
+        assert call("GET", "/accounts/ben@example.test").status_code == found
+
+
+def test_administrators(call: Call) -> None:
+    new = {"name": "paul", "password": "correct horse battery", "domains": ["example.test"]}
+    assert call("POST", "/administrators", new, who="olga").status_code == 403
+    assert call("POST", "/administrators", new).json["domains"] == ["example.test"]
+    assert [one["name"] for one in call("GET", "/administrators").json] == ["olga", "paul", "root", "sven"]
+    assert call("DELETE", "/administrators/paul").status_code == 204
