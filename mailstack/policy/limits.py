@@ -58,9 +58,8 @@ class Rule:
         return self.scope != "*" and "@" not in self.scope
 
     def __str__(self) -> str:
-        caps = [f"{self.messages} messages"] if self.messages is not None else []
-        caps += [f"{self.recipients} recipients"] if self.recipients is not None else []
-        caps += [f"{self.first_time} first-time recipients"] if self.first_time is not None else []
+        named = ((self.messages, "message"), (self.recipients, "recipient"), (self.first_time, "first-time recipient"))
+        caps = [f"{cap} {noun}{'' if cap == 1 else 's'}" for cap, noun in named if cap is not None]
         return f"{' and '.join(caps)} per {self.per} for {'every account' if self.scope == '*' else self.scope}"
 
 

@@ -77,7 +77,7 @@ def test_what_is_over_is_held_up_to_the_backlog_told_of_and_let_go(host: Host) -
     host.command("limit", "set", ALICE, "--per", "hour", "--recipients", "1", "--over", "hold")
     host.start()
     submit(host, bob(0), bob(1), bob(2))
-    with pytest.raises(smtplib.SMTPDataError, match=r"4\.3\.1.*held already.*limit: 1 recipients per hour"):
+    with pytest.raises(smtplib.SMTPDataError, match=r"4\.3\.1.*held already.*limit: 1 recipient per hour"):
         submit(host, bob(3), bob(4))
     assert {row["state"] for row in host.queue()} == {"held"}
     (notice,) = host.wait_for_mail(ALICE)

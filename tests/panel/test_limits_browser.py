@@ -45,7 +45,7 @@ def set_limit(eyes: Eyes) -> None:
     eyes.fill(For_whom=ANN, At_most_so_many_recipients="1")
     eyes.page.get_by_label("is accepted, held").check()
     eyes.press("Set the limit")
-    eyes.sees("At most 1 recipients per hour")
+    eyes.sees("At most 1 recipient per hour")
 
 
 def exceed(host: Host) -> str:
@@ -69,7 +69,7 @@ def see_it_held(eyes: Eyes) -> None:
 
 def see_it_in_the_queue(eyes: Eyes) -> None:
     eyes.follow("Look or release")
-    eyes.sees("limit: 1 recipients per hour")
+    eyes.sees("limit: 1 recipient per hour")
     eyes.look("queue-held")
     eyes.follow("By destination")
     eyes.look("queue-destinations")

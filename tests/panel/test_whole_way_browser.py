@@ -56,7 +56,7 @@ def limit(eyes: Eyes) -> None:
     eyes.fill(For_whom=ANN, At_most_so_many_recipients="1")
     eyes.page.get_by_label("is accepted, held").check()
     eyes.press("Set the limit")
-    eyes.sees("At most 1 recipients per hour")
+    eyes.sees("At most 1 recipient per hour")
 
 
 def submitted(host: Host) -> bool:
