@@ -29,7 +29,7 @@ MAX_CACHED = 10_000
 MAX_CNAMES = 8
 
 _Raw = Lookup[Any]
-_NO_ANSWER = (TimeoutError, DeferTimeoutError, ConnectError, ConnectionClosed, OSError)
+_NO_ANSWER = (ConnectError, ConnectionClosed, OSError)
 
 
 class Resolver:
@@ -177,6 +177,8 @@ class Resolver:
             return dns.Message(rCode=dns.ENAME)  # no such name can exist; nobody needs to be asked
         try:
             message = await ask_server(self._reactor, server, name, record_type, seconds)
+        except (TimeoutError, DeferTimeoutError):
+            return f"{server[0]} gave no answer within {seconds:g} seconds"
         except _NO_ANSWER as error:
             return f"{server[0]} gave no answer: {error or type(error).__name__}"
         if message.rCode not in (dns.OK, dns.ENAME):
