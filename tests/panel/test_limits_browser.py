@@ -88,7 +88,7 @@ def read_its_story(eyes: Eyes, queue_id: str) -> None:
     eyes.look("trace-empty")
     eyes.page.get_by_role("searchbox").fill(ANN)
     eyes.press("Search")
-    eyes.page.get_by_role("link", name="ago").first.wait_for()
+    eyes.page.locator("tbody th a").first.wait_for()
     eyes.look("trace")
     eyes.go(f"/trace/{queue_id}")
     eyes.sees("Released")
