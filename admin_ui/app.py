@@ -18,29 +18,24 @@ from admin_ui.core.security import secure
 from admin_ui.core.words import add_filters
 from mailstack.management.sign_in import panel_secret
 
-# At import, not in `create_app`: the server imports while it is still root, and then becomes a user who may not be able
-# to read its libraries.
-BLUEPRINTS = tuple(
-    import_module(f"admin_ui.{noun}.views").blueprint
-    for noun in (
-        "home",
-        "sign_in",
-        "queue",
-        "trace",
-        "limits",
-        "api",
-        "tokens",
-        "security",
-        "me",
-        "domains",
-        "accounts",
-        "services",
-        "aliases",
-        "administrators",
-        "audit",
-    )
+NOUNS = (
+    "home",
+    "sign_in",
+    "queue",
+    "trace",
+    "limits",
+    "api",
+    "tokens",
+    "security",
+    "me",
+    "domains",
+    "accounts",
+    "services",
+    "aliases",
+    "administrators",
+    "audit",
 )
-"""Of the packages beside this file."""
+"""Packages beside this file; each has a `blueprint` in its `views`."""
 
 
 def create_app(panel: Panel) -> Flask:
@@ -62,7 +57,7 @@ def create_app(panel: Panel) -> Flask:
     add_error_pages(app)
     add_filters(app)
     add_menu(app)
-    for blueprint in BLUEPRINTS:
-        app.register_blueprint(blueprint)
+    for noun in NOUNS:
+        app.register_blueprint(import_module(f"admin_ui.{noun}.views").blueprint)
     guard(app)
     return app
