@@ -5,6 +5,7 @@ the trace as a script would. `MAILSTACK_COMMAND` names another command than this
 from a wheel).
 """
 
+import itertools
 import json
 import os
 import poplib
@@ -17,7 +18,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import Any, TypeVar
 import mailstack
 
 PASSWORD = "correct horse battery"
+PORT_PARTS = tuple(range(first, first + 2000) for first in range(12000, 32000, 2000))
 SERVICES = ("smtp", "submission", "submissions", "pop3", "pop3s", "http", "https")
 Settings = Mapping[str, object]
 T = TypeVar("T")
@@ -35,16 +37,34 @@ class HostError(AssertionError):
     """The host did not do what a test relied on; carries its words."""
 
 
+def _port_walk() -> Iterator[int]:
+    """The ports of this process's tests, round and round.
+
+    Ports that the kernel hands out by itself (32768 and up, to outgoing connections too) are left alone, as one of them
+    may be gone before the server that a test starts binds it. Each pytest-xdist worker walks a part of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(PORT_PARTS)
+    part = PORT_PARTS[worker]
+    start = os.getpid() % len(part)
+    return itertools.cycle((*part[start:], *part[:start]))
+
+
+_ports = _port_walk()
+
+
 def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
-    """Ports nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind((address, 0))
-        return [int(sock.getsockname()[1]) for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
+    """Ports of `address` nobody listens on, all different, and no other test of this run is given them soon."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_ports)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((address, port))
+            except OSError:
+                continue
+        found.append(port)
+    return found
 
 
 def wait_until(question: Callable[[], T], what: str, timeout: float = 60.0, every: float = 0.05) -> T:
