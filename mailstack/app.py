@@ -1,17 +1,14 @@
-"""The composition root: the only file that knows all parts. Builds them for one config and runs them in one reactor.
+"""The composition root: the only file that knows all parts; builds them for one config, on one reactor.
 
-Order matters at the start: sockets are bound and the certificate is read while the process may still be root, then it
-becomes the configured user, then it opens what that user owns, and then it takes connections. At the end it stops
-listening, lets running transactions end, and closes the store last.
+`serving` makes the `Host` once the process has the sockets and the rights it keeps.
 """
 
 import gc
 import os
 import secrets
-import signal
 import socket
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -20,13 +17,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.python.failure import Failure
-from twisted.python.threadable import isInIOThread
 
 from admin_ui.app import create_app
 from admin_ui.core.panel import Panel
 from mailstack import maillog
-from mailstack.config import SERVICES, Config
+from mailstack.config import Config
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.housekeeping import Housekeeping, sweep
 from mailstack.login import Logins
@@ -41,11 +36,8 @@ from mailstack.net.listen import Listeners
 from mailstack.net.pop3_server import Pop3ServerFactory
 from mailstack.net.resolver import Resolver
 from mailstack.net.smtp_server import SmtpServerFactory
-from mailstack.net.tls import ServerTls, TlsFilesError, server_options
+from mailstack.net.tls import ServerTls, TlsFilesError
 from mailstack.operations.metrics import Metrics, metrics_site
-from mailstack.operations.process import raise_file_limit, watch_twisted
-from mailstack.operations.rights import become, require_own
-from mailstack.operations.running import mark_running
 from mailstack.policy.retry import RetryPolicy
 from mailstack.policy.slowdown import Slowdown
 from mailstack.queue.attempt import Attempts, Ways
@@ -67,7 +59,6 @@ from mailstack.smtp.questions import Reception, Service
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
 from mailstack.store.directory import Account, DirectoryKeeper
-from mailstack.store.engine import sqlite_file
 from mailstack.store.mailboxes import RENEW_LEASES_EACH, Mailboxes
 from mailstack.store.passwords import Passwords
 from mailstack.store.settings import SCRAM_SECRET, lasting_secret
@@ -76,63 +67,6 @@ from mailstack.store.submissions import Kept, Submitter, Terms
 from mailstack.store.tally import catch_up
 
 _chance = Random()  # noqa: S311 -- for jitter and queue IDs, which are no secrets: no system call each time
-
-
-def serve(config: Config, *, ready: Callable[[], None]) -> None:
-    """Run all services of a config until SIGTERM or SIGINT.
-
-    Args:
-        config: the settings.
-        ready: called once every port listens.
-
-    Raises:
-        ListenError: an address cannot be listened on; nothing was started.
-        RightsError: the user does not exist, or may not write the data; nothing was started.
-        TlsFilesError: the certificate cannot be used; nothing was started.
-    """
-    from twisted.internet import reactor as installed
-
-    reactor: Any = installed
-
-    listeners = Listeners()
-    watch_twisted(lambda: listeners.rest(reactor), reactor.seconds)
-    raise_file_limit(config)
-    for service in SERVICES:
-        listeners.bind(service, getattr(config.listen, service))
-    listeners.refuse_unused()
-    tls = server_options(config.tls.certificate, config.tls.key)
-    become(config.user)
-    require_own(config.data, sqlite_file(config.database, config.data))
-    mark_running(config.data)
-    host = Host(config, reactor, listeners, tls)
-    trouble: list[Failure] = []
-
-    async def start() -> None:
-        await host.start()
-        maillog.started(listeners.describe())
-        systemd.notify(systemd.READY)
-        ready()
-
-    def give_up(failure: Failure) -> None:
-        trouble.append(failure)
-        reactor.stop()
-
-    def begin() -> None:
-        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(host.reload))
-        Deferred.fromCoroutine(start()).addErrback(give_up)
-
-    def end() -> Deferred[None]:
-        for again in (signal.SIGINT, signal.SIGTERM):  # an impatient second one changes nothing
-            signal.signal(again, lambda *_: reactor.callFromThread(maillog.stopping, "asked to again"))
-        return Deferred.fromCoroutine(host.stop())
-
-    reactor.callWhenRunning(begin)
-    reactor.addSystemEventTrigger("before", "shutdown", end)
-    maillog.gather(lambda flush: _call_soon(reactor, flush))
-    reactor.run()
-    maillog.gather(None)
-    if trouble:
-        trouble[0].raiseException()
 
 
 class Host:
@@ -398,11 +332,3 @@ def _now() -> datetime:
 
 def _token() -> str:
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(16))
-
-
-def _call_soon(reactor: Any, flush: Callable[[], None]) -> None:
-    """In the reactor's next turn; from the panel's threads too."""
-    if isInIOThread():  # type: ignore[no-untyped-call]
-        reactor.callLater(0, flush)
-    else:
-        reactor.callFromThread(flush)

@@ -1,4 +1,4 @@
-"""`mailstack serve`: runs `app`, once the database is known to be what this version needs."""
+"""`mailstack serve`: runs `serving`, once the database is known to be what this version needs."""
 
 import sys
 from ipaddress import ip_address
@@ -27,13 +27,13 @@ def command(host: Host) -> None:
 
 def serve_config(host: Host) -> None:
     """Serve until told to end; `Refused` when the database is of another version."""
-    from mailstack import app
+    from mailstack import serving
     from mailstack.cli.db import require_head
 
     require_head(host)
     set_up = _set_up_line(host)
     host.close()
-    app.serve(host.config, ready=lambda: _say_ready(set_up))
+    serving.serve(host.config, ready=lambda: _say_ready(set_up))
 
 
 def _say_ready(set_up: str | None) -> None:

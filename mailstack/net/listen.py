@@ -1,6 +1,6 @@
 """Listening sockets: bound before privileges are dropped, or handed over by systemd; adopted by the reactor afterwards.
 
-`app.py` binds all sockets first, then may become another user, then opens what that user owns, then adopts.
+`serving` binds all sockets first, then may become another user, then opens what that user owns, then adopts.
 Neighbour: `systemd` knows the sockets that came with names.
 """
 

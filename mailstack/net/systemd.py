@@ -1,6 +1,6 @@
 """What systemd hands to a service, sockets by name, and hears from it, its state (sd_listen_fds(3), sd_notify(3)).
 
-Neighbours: `listen` serves the sockets; `app.py` says when the host is ready, reads its certificate anew and stops.
+Neighbours: `listen` serves the sockets; `serving` says when the host is ready, `app.py` that it reads anew and stops.
 """
 
 import os

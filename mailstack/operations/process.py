@@ -1,6 +1,6 @@
 """What the process asks of the system, and what Twisted says of it: open files, and connections that cannot be had.
 
-Neighbour: `app.py` sets it up before anything else.
+Neighbour: `serving` sets it up before anything else.
 """
 
 import resource

@@ -1,6 +1,6 @@
 """Whose rights the server has: it may start as root, bind ports, and become the user who owns the mail.
 
-Neighbours: `app.py` becomes the user; `inspection` asks beforehand what that user may touch; `new_host` gives him a
+Neighbours: `serving` becomes the user; `inspection` asks beforehand what that user may touch; `new_host` gives him a
 new host.
 """
 

@@ -1,6 +1,6 @@
 """Whether a server runs on a data folder: it holds a shared lock there, which the kernel drops with the process.
 
-Shared, as several nodes of one database may share a folder. Neighbours: `app.py` takes it; `inspection` looks, to tell
+Shared, as several nodes of one database may share a folder. Neighbours: `serving` takes it; `inspection` looks, to tell
 our own ports from those that somebody else has.
 """
 
