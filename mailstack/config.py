@@ -67,6 +67,7 @@ class Smtp:
     command_timeout: timedelta = timedelta(minutes=5)
     data_timeout: timedelta = timedelta(minutes=3)
     session_timeout: timedelta = timedelta(hours=1)
+    """From the greeting, and anew from the beginning of each content: a large mail on a slow line comes to its end."""
     soft_errors: Count = 5
     """From this many errors on, each reply waits a second longer than the last."""
     hard_errors: Count = 20

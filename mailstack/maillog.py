@@ -78,7 +78,7 @@ def stopping(why: str) -> None:
 
 
 def refused(client: str, stage: str, reply: object, sender: str | None = None, recipient: str | None = None) -> None:
-    """A client was told no: at connect, login, mail, rcpt or content."""
+    """A client was told no: at mail, rcpt or content by the host, else by the protocol's rules."""
     log_event("refused", client=client, stage=stage, sender=sender, recipient=recipient, reply=reply)
 
 

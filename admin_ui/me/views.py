@@ -7,6 +7,7 @@ from admin_ui.core.access import Role, open_to
 from admin_ui.core.acts import actor, ask, done, refusals
 from admin_ui.core.panel import panel
 from admin_ui.me.forms import OwnPassword
+from admin_ui.sign_in import steps
 from mailstack.management import accounts, app_passwords, forwards, limits, own_password, vacations
 from mailstack.management.own_password import WrongPassword
 
@@ -35,10 +36,19 @@ def password() -> ResponseReturnValue:
     form = OwnPassword()
     if form.validate_on_submit():
         with refusals(form.new):
-            try:
-                own_password.change(panel().database, actor(), form.present.data, form.new.data, g.session_id)
-            except WrongPassword:
-                form.present.errors = ["That is not your present password."]
-            else:
+            if wait := steps.wait_for(g.person.name):  # a borrowed browser is no place to guess the password either
+                form.present.errors = [wait]
+            elif _change_password(form):
                 return done("You have a new password. Other browsers are signed out.", url_for("me.show"))
     return render_template("me/password.html", form=form)
+
+
+def _change_password(form: OwnPassword) -> bool:
+    """Change it; False, with the reason on the form, when the present one is wrong."""
+    try:
+        own_password.change(panel().database, actor(), form.present.data, form.new.data, g.session_id)
+    except WrongPassword:
+        panel().turnstile.note_failure(g.person.name, steps.source())
+        form.present.errors = ["That is not your present password."]
+        return False
+    return True

@@ -56,6 +56,7 @@ class SmtpConnection(Protocol):
         self._dispatcher: Dispatcher | None = None
         self._is_admitted = False
         self._is_running = False  # a burst is in work; it may wait for a decision
+        self._is_taking_content = False
         self._is_choked = False  # the client does not read our replies
         self._is_reading_paused = False
         self._is_closing = False
@@ -72,7 +73,7 @@ class SmtpConnection(Protocol):
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
         self._address = _plain_address(transport.getPeer().host)
-        self._session_end = self._clock.seconds() + self._factory.limits.session_timeout.total_seconds()
+        self._lengthen_session()
         self._timer = self._clock.callLater(self._command_seconds, self._tick)
         self._expect(self._command_seconds)
         self._factory.connections.add(self)
@@ -214,6 +215,9 @@ class SmtpConnection(Protocol):
 
     def _wait_for_client(self, session: Session, *, has_progressed: bool) -> None:
         """Without progress the old deadline stands: an octet now and then does not keep a session alive."""
+        if session.is_reading_content and not self._is_taking_content:
+            self._lengthen_session()
+        self._is_taking_content = session.is_reading_content
         if session.is_reading_content:
             self._expect(self._data_seconds)
         elif has_progressed:
@@ -259,6 +263,10 @@ class SmtpConnection(Protocol):
         waits_for, self._waits_for = self._waits_for, None
         if waits_for is not None:
             waits_for.callback(None)
+
+    def _lengthen_session(self) -> None:
+        """The session's time begins anew: at the greeting, and with each content, so that none is cut off by it."""
+        self._session_end = self._clock.seconds() + self._factory.limits.session_timeout.total_seconds()
 
     def _expect(self, seconds: float) -> None:
         """The client has this long for what it does next, and no longer than the session may last."""

@@ -100,6 +100,12 @@ class Dispatcher:
         else:
             await self._answer("content ends", sink.finish(), replies.LOCAL_ERROR)
 
+    async def _refused(self, event: events.Refused) -> None:
+        try:
+            self._reception.refused(self._facts, event.envelope, event.reply)
+        except Exception:
+            self._bug("refusal")
+
     async def _content_abandoned(self, _: events.ContentAbandoned) -> None:
         self.abandon()
 
@@ -116,4 +122,5 @@ _HANDLERS: dict[type[events.Event], Callable[[Dispatcher, Any], Coroutine[Any, A
     events.ContentData: Dispatcher._content_data,
     events.ContentEnds: Dispatcher._content_ends,
     events.ContentAbandoned: Dispatcher._content_abandoned,
+    events.Refused: Dispatcher._refused,
 }

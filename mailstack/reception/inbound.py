@@ -75,6 +75,10 @@ class Inbound:
             maillog.refused(session.client_address, "rcpt", refusal, sender=sender, recipient=str(recipient.address))
         return refusal or RECIPIENT_OK
 
+    def refused(self, session: SessionFacts, envelope: Envelope | None, refusal: Reply) -> None:
+        """Tell the log what the protocol core refused."""
+        tell_refusal(session, envelope, refusal)
+
     def content_begins(self, session: SessionFacts, envelope: Envelope) -> LetterSink:
         """Receive the content: a Received field goes in front, a loop is refused."""
         client = session.client_address
@@ -105,6 +109,12 @@ class Inbound:
     async def scram_refused(self, session: SessionFacts, username: str) -> LoginDecision:
         """See `password`."""
         return LoginDecision(NO_LOGIN_HERE, None)
+
+
+def tell_refusal(session: SessionFacts, envelope: Envelope | None, refusal: Reply) -> None:
+    """Log what the protocol core refused by itself: a line too long, a bare LF, a command out of order."""
+    sender = str(envelope.reverse_path) if envelope else None
+    maillog.refused(session.client_address, "protocol", refusal, sender=sender)
 
 
 def refuse_loop(section: bytes, max_received: int) -> None:

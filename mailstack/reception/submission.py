@@ -19,7 +19,7 @@ from mailstack.mail.status import Status
 from mailstack.policy.relay import Hosted, refuse_recipient
 from mailstack.reception.allowances import Allowances
 from mailstack.reception.header_gate import ContentRefused
-from mailstack.reception.inbound import RECIPIENT_OK, SENDER_OK, refuse_loop
+from mailstack.reception.inbound import RECIPIENT_OK, SENDER_OK, refuse_loop, tell_refusal
 from mailstack.reception.intake import Intake, Letter, LetterSink
 from mailstack.reception.received import date_time, protocol_name, received_field
 from mailstack.reception.recipients import find_hosted
@@ -109,6 +109,10 @@ class Submission:
             sender = str(envelope.reverse_path)
             maillog.refused(session.client_address, "rcpt", refusal, sender=sender, recipient=str(recipient.address))
         return refusal or RECIPIENT_OK
+
+    def refused(self, session: SessionFacts, envelope: Envelope | None, refusal: Reply) -> None:
+        """Tell the log what the protocol core refused."""
+        tell_refusal(session, envelope, refusal)
 
     def content_begins(self, session: SessionFacts, envelope: Envelope) -> LetterSink:
         """Receive the content; its header is completed and its From judged."""

@@ -8,6 +8,7 @@ are plain slotted objects.
 from dataclasses import dataclass
 
 from mailstack.mail.envelope import Envelope, Recipient
+from mailstack.mail.reply import Reply
 
 
 @dataclass(slots=True)
@@ -89,6 +90,14 @@ class ContentAbandoned:
 
 
 @dataclass(slots=True)
+class Refused:
+    """Notice: the core said no by itself, for the log. What the host refuses it knows already."""
+
+    reply: Reply
+    envelope: Envelope | None
+
+
+@dataclass(slots=True)
 class SlowDown:
     """Notice: wait before sending what `take_output` holds, for the client makes too many errors."""
 
@@ -105,5 +114,5 @@ class Close:
     """Notice: send the output and close. Content that was open is abandoned."""
 
 
-Notice = ContentBegins | ContentData | ContentAbandoned | SlowDown | StartTls | Close
+Notice = ContentBegins | ContentData | ContentAbandoned | Refused | SlowDown | StartTls | Close
 Event = Question | Notice

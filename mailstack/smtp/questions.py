@@ -90,5 +90,8 @@ class Reception(Protocol):
     async def rcpt_to(self, session: SessionFacts, envelope: Envelope, recipient: Recipient, /) -> Reply:
         """May this recipient be added? The core appends it to the envelope when the reply is positive."""
 
+    def refused(self, session: SessionFacts, envelope: Envelope | None, reply: Reply, /) -> None:
+        """The core has refused something by itself; for the log."""
+
     def content_begins(self, session: SessionFacts, envelope: Envelope, /) -> ContentSink:
         """The content is about to come: where does it go?"""

@@ -23,6 +23,7 @@ from mailstack.smtp.events import (
     MailFrom,
     Question,
     RcptTo,
+    Refused,
     ScramProven,
     ScramRefused,
     SlowDown,
@@ -148,7 +149,12 @@ class Session:
             self.say(reply)
 
     def refuse(self, reply: Reply) -> None:
-        """Answer an error: the more of them, the slower; then no more."""
+        """Refuse by the protocol's own rules; it is told to the host."""
+        self._events.append(Refused(reply, self.transaction.envelope if self.transaction else None))
+        self._answer_error(reply)
+
+    def _answer_error(self, reply: Reply) -> None:
+        """The more errors, the slower the answers; then no more."""
         self._errors += 1
         if self._errors >= self.profile.hard_errors:
             self.end(replies.TOO_MANY_ERRORS)
@@ -162,7 +168,7 @@ class Session:
         if reply.code == 421:
             self.end(reply)
         elif reply.code >= 500:
-            self.refuse(reply)
+            self._answer_error(reply)
         elif reply.code >= 400:
             self.say_idle(reply)
         else:
@@ -259,12 +265,12 @@ class Session:
             self.state = State.MAIL
             self.refuse(self.chunk_refusal or replies.SAY_RCPT_FIRST)
         elif self.chunk_refusal or transaction.refusal:
-            self.transaction = None
             self.state = State.READY
             self.refuse(self.chunk_refusal or transaction.refusal or replies.LOCAL_ERROR)
+            self.transaction = None
         elif self.chunk.is_last:
             assert isinstance(transaction.reader, ChunkReader)  # noqa: S101 - set with the state
-            self.state = State.ENDING
+            self.state = State.ENDING  # where its last line's CRLF may still prove too much
             self.notify(transaction.take(transaction.reader.finish()))
         else:
             self.state = State.CHUNKS
@@ -276,9 +282,9 @@ class Session:
         if refusal is None:
             self.ask(ContentEnds())
         else:
-            self.transaction = None
             self.state = State.READY
             self.refuse(refusal)
+            self.transaction = None
         return True
 
     # --- answers ---

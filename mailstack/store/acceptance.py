@@ -277,14 +277,23 @@ class Expansion:
     remote: tuple[RemoteCopy, ...] = ()
 
 
-def expand_from_queue(connection: Connection, queue_id: str, recipient: str, expansion: Expansion, now: int) -> None:
-    """Serve a recipient of ours from the queue, in the commit that ends its delivery and tells of that."""
+def expand_from_queue(
+    connection: Connection, queue_id: str, recipient: str, expansion: Expansion, now: int, is_bulk: bool
+) -> None:
+    """Serve a recipient of ours from the queue, in the commit that ends its delivery and tells of that.
+
+    What goes on from here stays in the lane of that delivery (`is_bulk`).
+    """
     if expansion.local:
         deliver_to_maildrops(connection, queue_id, expansion.local, now)
         others = [copy.recipient for copy in expansion.local if copy.recipient.lower() != recipient.lower()]
         record_events(connection, [event_row(queue_id, now, "delivered", one, "into the mailbox") for one in others])
     if expansion.remote:
-        insert_rows(connection, delivery, [_delivery_row(queue_id, copy, now) for copy in expansion.remote])
+        insert_rows(
+            connection,
+            delivery,
+            [_delivery_row(queue_id, copy, now) | {"is_bulk": is_bulk} for copy in expansion.remote],
+        )
 
 
 def octets_used(connection: Connection, account_ids: Sequence[int]) -> dict[int, int]:

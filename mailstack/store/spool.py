@@ -153,19 +153,23 @@ def _record_many(connection: Connection, batches: list[Sequence[Result]]) -> lis
             for at, name, detail in result.events
         ],
     )
-    for result in expanding:
+    for result, is_bulk in expanding:
         if result.expansion is not None:
-            expand_from_queue(connection, result.queue_id, result.recipient, result.expansion, result.at)
+            expand_from_queue(connection, result.queue_id, result.recipient, result.expansion, result.at, is_bulk)
     return [release_of(connection, queue_ids), *([] for _ in batches[1:])]
 
 
-def _still_open(connection: Connection, results: Sequence[Result]) -> list[Result]:
-    """Those whose delivery has not ended: not dropped meanwhile, nor written before by a commit that seemed to fail."""
+def _still_open(connection: Connection, results: Sequence[Result]) -> list[tuple[Result, bool]]:
+    """Those whose delivery has not ended, each with whether it is bulk.
+
+    The others were dropped meanwhile, or written before by a commit that seemed to fail.
+    """
     if not results:
         return []
     ids = [result.delivery_id for result in results]
-    found = set(connection.scalars(select(delivery.c.id).where(delivery.c.id.in_(ids), timeline.IS_OPEN)))
-    return [result for result in results if result.delivery_id in found]
+    rows = connection.execute(select(delivery.c.id, delivery.c.is_bulk).where(delivery.c.id.in_(ids), timeline.IS_OPEN))
+    lanes = {row.id: row.is_bulk for row in rows}
+    return [(result, lanes[result.delivery_id]) for result in results if result.delivery_id in lanes]
 
 
 def _lock_messages(connection: Connection, queue_ids: Sequence[str]) -> None:

@@ -128,8 +128,8 @@ class PlainExchange:
         if len(parts) != 3 or not parts[1] or not parts[2]:
             return Malformed("not a PLAIN message")
         authzid, username, password = parts
-        if authzid not in {"", username}:
-            return Malformed("acting as another account is not supported")
+        if authzid.lower() not in {"", username.lower()}:
+            return Disproven(username)  # nobody may act for another account (RFC 4616 section 2, RFC 4954: 535)
         return CheckPassword(username, password)
 
     def answer_verifier(self, verifier: ScramVerifier | None) -> SaslStep:

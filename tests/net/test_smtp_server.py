@@ -119,6 +119,18 @@ def test_content_that_comes_slowly_is_bounded_by_the_sessions_time(lab: Lab) -> 
     assert lab.reception.log[-1] == "abandoned"
 
 
+def test_content_that_begins_late_is_not_cut_off_by_the_sessions_time(lab: Lab) -> None:
+    step = COMMAND - 10
+    for _ in range(int(SESSION / step)):
+        lab.wait(step)
+        lab.send(b"NOOP\r\n")
+    assert lab.send(ENVELOPE + b"DATA\r\n").endswith(b"dot alone on a line\r\n")
+    for _ in range(int(2 * step / (DATA - 10))):
+        lab.send(b"x")
+        assert lab.wait(DATA - 10) == b""
+    assert lab.send(b"\r\n.\r\n").startswith(b"250 ")
+
+
 @pytest.mark.parametrize("implicit", [True, False])
 def test_a_handshake_that_stalls_ends(implicit: bool) -> None:
     lab = Lab(implicit_tls=implicit)

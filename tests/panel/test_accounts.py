@@ -184,6 +184,15 @@ def test_an_owner_changes_the_own_password(panel: Panel, browser: Browsers) -> N
     assert elsewhere.get("/me/").location.startswith("/sign-in")
 
 
+def test_guessing_at_the_own_password_slows_down(panel: Panel, browser: Browsers) -> None:
+    ann = browser("ann")
+    for guess in range(6):
+        ann.post("/me/password", data={"present": f"guess {guess}", "new": "another password"})
+    told = ann.post("/me/password", data={"present": PASSWORD, "new": "another password"})
+    assert "too many wrong tries" in told.text
+    assert can_sign_in(panel, ANN, PASSWORD)
+
+
 def test_the_door_of_an_owner(browser: Browsers) -> None:
     page = browser("ann").get("/", follow_redirects=True).text
     assert "My mailbox" in page

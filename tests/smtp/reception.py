@@ -25,6 +25,7 @@ class FakeReception:
     def __init__(self):
         self.log = []
         self.contents = []
+        self.refusals = []
         self.welcome: Reply | None = None
         self.sessions = []
 
@@ -67,6 +68,9 @@ class FakeReception:
         orcpt = f" ORCPT={recipient.orcpt}" if recipient.orcpt else ""
         self._note(f"rcpt <{recipient.address}>{notify}{orcpt}")
         return self._decide(recipient.address)
+
+    def refused(self, session, envelope, refusal):
+        self.refusals.append((str(envelope.reverse_path) if envelope else None, refusal.code))
 
     def content_begins(self, session, envelope):
         if any(recipient.address.local == "nosink" for recipient in envelope.recipients):

@@ -4,6 +4,7 @@ import pytest
 import pytest_twisted
 from sqlalchemy import func, select, update
 
+from mailstack.store import claims
 from mailstack.store.acceptance import Expansion, LocalCopy, RemoteCopy
 from mailstack.store.claims import Due, Want
 from mailstack.store.content import ContentStore
@@ -81,6 +82,21 @@ async def test_a_recipient_of_ours_is_served_in_the_commit_that_ends_its_deliver
     (to_two,) = (await each_database.write(lambda c: claim(c, "two.example"))).units
     await spool.record([result(to_two.recipients[0], "M1")])
     assert await each_database.read(contents) == 1, "the maildrop still needs it"
+
+
+@pytest.mark.parametrize("is_bulk", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_what_a_recipient_becomes_stays_in_its_lane(spool, each_database, is_bulk):
+    def put(connection):
+        put_message(connection, "M1", ["list@example.org"])
+        connection.execute(update(delivery).values(is_bulk=is_bulk))
+        want = Want("example.org", "example.org", 10, False, is_bulk)
+        return claims.claim(connection, [want], terms(START))
+
+    (unit,) = (await each_database.write(put)).units
+    expansion = Expansion((), (RemoteCopy("b@two.example", "two.example", None, None),))
+    await spool.record([result(unit.recipients[0], "M1", expansion=expansion)])
+    assert (await each_database.read(rows))["b@two.example"].is_bulk is is_bulk
 
 
 @pytest_twisted.ensureDeferred

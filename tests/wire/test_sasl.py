@@ -97,7 +97,8 @@ def test_plain():
     assert start_exchange("PLAIN", "").step("\0jörg\0päss".encode()) == CheckPassword("jörg", "päss")
     assert start_exchange("PLAIN", "").step(b"a\0a\0b") == CheckPassword("a", "b")
     assert start_exchange("PLAIN", "").step(None) == Challenge(b"")
-    for bad in (b"", b"a\0b", b"\0\0b", b"\0a\0", b"x\0a\0b", b"\0a\0b\0c", b"\0a\0\xff"):
+    assert start_exchange("PLAIN", "").step(b"x\0a\0b") == Disproven("a"), "nobody acts for another account"
+    for bad in (b"", b"a\0b", b"\0\0b", b"\0a\0", b"\0a\0b\0c", b"\0a\0\xff"):
         assert isinstance(start_exchange("PLAIN", "").step(bad), Malformed)
 
 
