@@ -27,16 +27,14 @@ def command() -> None:
 @click.option(
     "--kind",
     type=click.Choice(["local", "relay"]),
-    default="local",
-    show_default=True,
-    help="local: its accounts are here. relay: we are its backup MX and pass its mail on.",
+    help="local: its accounts are here (the default). relay: we are its backup MX (the default with --next-hop).",
 )
 @click.option("--next-hop", metavar="HOST[:PORT]", help="Where mail of a relay domain goes.")
 @click.option("--expire-days", type=int, help="POP3 EXPIRE: days after which mail may go; else the config's.")
 @click.option("--login-delay", type=int, metavar="SECONDS", help="POP3 LOGIN-DELAY; else the config's.")
 @pass_host
 def add(
-    host: Host, name: str, kind: str, next_hop: str | None, expire_days: int | None, login_delay: int | None
+    host: Host, name: str, kind: str | None, next_hop: str | None, expire_days: int | None, login_delay: int | None
 ) -> None:
     """Take a domain in; mail to it is accepted within a second.
 
@@ -45,6 +43,7 @@ def add(
     mailstack domain add bücher.example
     mailstack domain add example.net --kind relay --next-hop mail.example.net:25
     """
+    kind = kind or ("relay" if next_hop else "local")
     view = host.write(domains.add, name, DomainTerms(kind, next_hop, expire_days, login_delay))
     click.echo(f"{view.for_people} is a domain of this host")
 
@@ -91,7 +90,7 @@ def change(
     view = host.read(domains.get, name)
     terms = DomainTerms(
         kind or view.kind,
-        view.next_hop if next_hop is None else _or_none(next_hop),
+        _kept_hop(view, kind) if next_hop is None else _or_none(next_hop),
         view.expire_days if expire_days is None else _number(expire_days),
         view.login_delay_seconds if login_delay is None else _number(login_delay),
     )
@@ -120,6 +119,11 @@ def remove(host: Host, name: str, with_accounts: bool, dry_run: bool) -> None:
     else:
         host.write(domains.remove, name)
     click.echo(f"{name} is no longer a domain of this host")
+
+
+def _kept_hop(view: DomainView, kind: str | None) -> str | None:
+    """The next hop that stays when none is named: it goes with the relay domain that needed it."""
+    return None if kind == "local" else view.next_hop
 
 
 def _or_none(text: str) -> str | None:

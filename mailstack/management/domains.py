@@ -181,6 +181,8 @@ def _check(terms: DomainTerms) -> dict[str, Any]:
         raise Refused(f'"{terms.kind}" is no kind of domain; take local or relay')
     if terms.kind == "relay" and not terms.next_hop:
         raise Refused("a relay domain needs the host that keeps its mail; name it with --next-hop HOST[:PORT]")
+    if terms.kind == "local" and terms.next_hop:
+        raise Refused("a local domain keeps its mail here; make it a relay domain, or take its next hop away")
     for name, value in (("expire days", terms.expire_days), ("login delay", terms.login_delay_seconds)):
         if value is not None and value < 0:
             raise Refused(f"{value} {name} is less than nothing; give 0 or more")

@@ -316,6 +316,15 @@ def test_accounts_by_csv(host: Shell) -> None:
     assert "UTF-8" in host.refusal("account", "import", str(people))
 
 
+def test_a_next_hop_means_a_relay_domain(shell: Shell) -> None:
+    shell.run("domain", "add", "relay.test", "--next-hop", "mail.example.net")
+    assert shell.json("domain", "show", "relay.test")["kind"] == "relay"
+    told = shell.refusal("domain", "add", "local.test", "--kind", "local", "--next-hop", "mail.example.net")
+    assert "a local domain keeps its mail here" in told
+    shell.run("domain", "change", "relay.test", "--kind", "local")
+    assert shell.json("domain", "show", "relay.test")["next_hop"] is None
+
+
 def test_a_domain_is_changed_and_goes_with_its_accounts(host: Shell) -> None:
     host.run("domain", "change", "example.test", "--expire-days", "30", "--login-delay", "60")
     host.run("domain", "change", "example.test", "--login-delay", "none")
