@@ -7,6 +7,7 @@ compared by. Neighbours: `domain` for the right side; `smtp/command` for the pat
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from unicodedata import normalize
 
 from mailstack.mail.domain import DomainError, domain_for_people, parse_domain
 
@@ -33,9 +34,14 @@ class Address:
         return _spell(self.local, self.domain)
 
     @property
+    def local_key(self) -> str:
+        """The form local parts are compared by: lower case, and composed (NFC, RFC 6532 section 3.1)."""
+        return self.local.lower() if self.local.isascii() else normalize("NFC", self.local.lower())
+
+    @property
     def key(self) -> str:
         """The form addresses are compared by: `local@domain`, both in lower case."""
-        return f"{self.local.lower()}@{self.domain}"
+        return f"{self.local_key}@{self.domain}"
 
     @property
     def needs_smtputf8(self) -> bool:

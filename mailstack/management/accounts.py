@@ -121,7 +121,7 @@ def get(connection: Connection, actor: Actor, address: str) -> AccountView:
     wanted = read_address(address)
     require_account(actor, wanted)
     row = connection.execute(
-        _query().where(domain.c.name == wanted.domain, account.c.local_part == wanted.local.lower())
+        _query().where(domain.c.name == wanted.domain, account.c.local_part == wanted.local_key)
     ).first()
     if row is None:
         raise Refused(_absent(wanted))
@@ -168,7 +168,7 @@ def number_of(connection: Connection, actor: Actor, address: str) -> tuple[int, 
     """The number and key of an account, for its owner too; `Refused` when it is not there."""
     wanted = read_address(address)
     require_account(actor, wanted)
-    is_it = (domain.c.name == wanted.domain) & (account.c.local_part == wanted.local.lower())
+    is_it = (domain.c.name == wanted.domain) & (account.c.local_part == wanted.local_key)
     number = connection.scalar(select(account.c.id).select_from(account.join(domain)).where(is_it))
     if number is None:
         raise Refused(_absent(wanted))
@@ -177,7 +177,7 @@ def number_of(connection: Connection, actor: Actor, address: str) -> tuple[int, 
 
 def check_free(connection: Connection, domain_id: int, address: Address, *, beside_alias: bool = False) -> str:
     """The local part, in lower case, of an address that no account (and no alias) has yet; `Refused` otherwise."""
-    local = address.local.lower()
+    local = address.local_key
     at = {"account": account, "alias": alias}
     for kind, table in at.items():
         if kind == "alias" and beside_alias:

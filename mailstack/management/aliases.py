@@ -40,7 +40,7 @@ def read_alias(text: str) -> Address:
     if text.startswith("@"):
         return Address("", read_domain(text[1:]))
     address = read_address(text)
-    return Address(address.local.lower(), address.domain)
+    return Address(address.local_key, address.domain)
 
 
 def add(connection: Connection, actor: Actor, address: str, targets: Sequence[str]) -> AliasView:

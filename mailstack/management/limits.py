@@ -252,9 +252,7 @@ def _numbers(connection: Connection, address: str) -> tuple[int, int, str]:
     """Account, domain and key of an address that is an account."""
     wanted = read_address(address)
     ids = select(account.c.id, account.c.domain_id).join_from(account, domain)
-    row = connection.execute(
-        ids.where(domain.c.name == wanted.domain, account.c.local_part == wanted.local.lower())
-    ).one()
+    row = connection.execute(ids.where(domain.c.name == wanted.domain, account.c.local_part == wanted.local_key)).one()
     return row.id, row.domain_id, wanted.key
 
 

@@ -56,7 +56,7 @@ def find_person(connection: Connection, name: str) -> tuple[Person, str] | None:
         .join(domain)
         .where(
             domain.c.name == address.domain,
-            account.c.local_part == address.local.lower(),
+            account.c.local_part == address.local_key,
             account.c.state == "active",
             credential.c.kind == "password",
         )

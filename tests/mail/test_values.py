@@ -25,6 +25,12 @@ def test_addresses_that_are_read(text: str, key: str) -> None:
     assert parse_address(text).key == key
 
 
+def test_one_local_part_has_one_key_however_its_accents_are_written() -> None:
+    composed, decomposed = parse_address("b\u00e4rbel@example.org"), parse_address("Ba\u0308rbel@example.org")
+    assert composed.key == decomposed.key == "b\u00e4rbel@example.org"
+    assert str(decomposed) == "Ba\u0308rbel@example.org", "kept as it was given"
+
+
 @pytest.mark.parametrize(
     "text", ["", "a", "@b.test", "a@", "a..b@b.test", "a b@b.test", "a@b..test", "x" * 65 + "@b.c"]
 )
