@@ -11,15 +11,17 @@ from sqlalchemy import Connection
 
 from mailstack.management.actor import Actor
 from mailstack.store import timeline
-from mailstack.store.timeline import TRACE_MOST
+from mailstack.store.timeline import TRACE_MOST, Reader
 
 __all__ = ["TRACE_MOST", "trace"]
 
 
 def trace(connection: Connection, actor: Actor, query: str, most: int = TRACE_MOST) -> list[dict[str, Any]]:
     """The timeline of each message that a queue ID, Message-ID, address or subject names, newest first."""
-    found = timeline.trace(connection, query, most)
-    return found if actor.all_domains else [seen for seen in (_seen_by(actor, one) for one in found) if seen]
+    if actor.all_domains:
+        return timeline.trace(connection, query, most)
+    found = timeline.trace(connection, query, most, Reader(actor.domains, actor.account))
+    return [seen for seen in (_seen_by(actor, one) for one in found) if seen]
 
 
 def _seen_by(actor: Actor, message: dict[str, Any]) -> dict[str, Any] | None:

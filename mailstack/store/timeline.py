@@ -5,9 +5,10 @@ ends it after the history's time. Neighbours: `store/acceptance` and `store/spoo
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, func, select, text, union
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, or_, select, text, union
 
 from mailstack.mail.address import AddressError, parse_address
 from mailstack.mail.header import subject_hash
@@ -16,6 +17,8 @@ from mailstack.store.schema import delivery, event, from_micros, message
 
 TRACE_MOST = 200
 """Messages in one trace, the newest; an address may have had thousands."""
+NARROW_REACH = 20
+"""So many times as many are looked through for a reader who may see some of them only."""
 SWEEP_MESSAGES = 500
 
 IS_OPEN = text("delivery.state IN ('waiting', 'held')")
@@ -41,7 +44,27 @@ def iso(moment: int) -> str:
     return from_micros(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def trace(connection: Connection, query: str, most: int = TRACE_MOST) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who may see messages from or to some addresses only: those of some domains (A-label), or one account's."""
+
+    domains: frozenset[str]
+    account: str | None = None
+
+    def sees(self) -> ColumnElement[bool]:
+        """The condition that a message is from one of the addresses, or that an event of it is about one."""
+        of_event = event.c.message_id == message.c.id
+        return self._is_theirs(message.c.reverse_path) | exists().where(of_event, self._is_theirs(event.c.recipient))
+
+    def _is_theirs(self, address: ColumnElement[str]) -> ColumnElement[bool]:
+        lower = func.lower(address)
+        ends = [lower.endswith(f"@{domain}", autoescape=True) for domain in sorted(self.domains)]
+        return or_(lower == (self.account or "-"), *ends)
+
+
+def trace(
+    connection: Connection, query: str, most: int = TRACE_MOST, reader: Reader | None = None
+) -> list[dict[str, Any]]:
     """The timeline of each message that matches, newest message first.
 
     Args:
@@ -49,8 +72,9 @@ def trace(connection: Connection, query: str, most: int = TRACE_MOST) -> list[di
         query: a queue ID, a delivery's number, a Message-ID with or without angle brackets, an address of a sender or
             recipient, or a whole subject.
         most: messages to return.
+        reader: only messages this one may see something of; None = all.
     """
-    messages = _find(connection, query.strip(), most)
+    messages = _find(connection, query.strip(), most, reader)
     ids = [row.id for row in messages]
     events: dict[str, list[Row[Any]]] = {queue_id: [] for queue_id in ids}
     found = select(event).where(event.c.message_id.in_(ids)).order_by(event.c.at, event.c.id)
@@ -62,7 +86,8 @@ def trace(connection: Connection, query: str, most: int = TRACE_MOST) -> list[di
     return [_told(row, deliveries[row.id], events[row.id]) for row in messages]
 
 
-def _find(connection: Connection, query: str, most: int) -> Sequence[Row[Any]]:
+def _find(connection: Connection, query: str, most: int, reader: Reader | None) -> Sequence[Row[Any]]:
+    reach = most * NARROW_REACH if reader else most
     ids = union(
         select(message.c.id).where(message.c.id == query.upper()),
         select(message.c.id).where(
@@ -79,13 +104,13 @@ def _find(connection: Connection, query: str, most: int) -> Sequence[Row[Any]]:
             select(message.c.id)
             .where(func.lower(message.c.reverse_path).in_(addresses))
             .order_by(message.c.id.desc())
-            .limit(most)
+            .limit(reach)
         )
         received = (
             select(event.c.message_id)
             .where(func.lower(event.c.recipient).in_(addresses))
             .order_by(event.c.id.desc())
-            .limit(most * 4)  # a message has several events of one recipient
+            .limit(reach * 4)  # a message has several events of one recipient
         )
         queued = (
             select(delivery.c.message_id)
@@ -94,11 +119,13 @@ def _find(connection: Connection, query: str, most: int) -> Sequence[Row[Any]]:
                 delivery.c.domain == addresses[0].rpartition("@")[2],
                 func.lower(delivery.c.recipient).in_(addresses),
             )
-            .limit(most)
+            .limit(reach)
         )
         sides = [select(side.subquery().c[0]) for side in (sent, received, queued)]
         ids = union(*ids.selects, *sides)
     found = select(message).where(message.c.id.in_(ids)).order_by(message.c.created_at.desc(), message.c.id.desc())
+    if reader is not None:
+        found = found.where(reader.sees())
     return connection.execute(found.limit(most)).all()
 
 

@@ -1,7 +1,7 @@
 """Who sees how much of a message's story."""
 
 from mailstack.management.actor import Actor
-from mailstack.management.trace import trace
+from mailstack.management.trace import TRACE_MOST, trace
 from mailstack.store.database import Connection, Database
 from mailstack.store.timeline import event_row, record_events
 from tests.store.spooled import START, put_message
@@ -15,6 +15,19 @@ def seen(database: Database, *domains: str) -> tuple[list[str], list[str]]:
         [one["recipient"] for message in found for one in message["recipients"]],
         [one["recipient"] for message in found for one in message["events"]],
     )
+
+
+def test_a_part_is_found_behind_hundreds_of_others(database: Database) -> None:
+    def fill(connection: Connection) -> None:
+        for number in range(TRACE_MOST + 50):
+            queue_id, to = f"M{number:04}", "bob@one.example" if number == 3 else "eve@two.example"
+            put_message(connection, queue_id, [to], reverse_path="shop@far.example")
+            record_events(connection, [event_row(queue_id, START, "accepted", to, "")])
+
+    database.write_now(fill)
+    actor = Actor("olga", "192.0.2.1", domains=frozenset(["one.example"]))
+    found = database.read_now(lambda connection: trace(connection, actor, "shop@far.example"))
+    assert [message["message"] for message in found] == ["M0003"]
 
 
 def test_the_sender_sees_all_and_a_recipient_only_themselves(database: Database) -> None:
