@@ -7,7 +7,7 @@ from admin_ui.accounts.forms import Import, NewAccount, NewPassword, Quota, quot
 from admin_ui.core.access import Role, open_to
 from admin_ui.core.acts import act, actor, ask, done, refusals
 from admin_ui.core.forms import confirm_page, is_confirmed
-from admin_ui.core.paging import SIZE, page
+from admin_ui.core.paging import SIZE, page, wanted_addresses
 from admin_ui.core.panel import panel
 from admin_ui.core.words import counted, size
 from mailstack.config_values import write_size
@@ -30,10 +30,9 @@ blueprint = Blueprint("accounts", __name__, url_prefix="/accounts")
 @open_to(Role.ADMINISTRATOR)
 def index() -> ResponseReturnValue:
     """One's accounts."""
-    search, after = request.args.get("search", "").strip(), request.args.get("after", "")
-    domain = request.args.get("domain") or None
-    local, at, name = after.rpartition("@")
-    found = ask(accounts.find, domain_name=domain, search=search, after=(name, local) if at else None, limit=SIZE + 1)
+    wanted = wanted_addresses()
+    search, domain = wanted.search, wanted.domain
+    found = ask(accounts.find, domain_name=domain, search=search, after=wanted.after, limit=SIZE + 1)
     shown = page(found, lambda view: view.address.key)
     total = ask(accounts.count, domain_name=domain, search=search)
     return render_template("accounts/list.html", page=shown, search=search, domain=domain, total=total)

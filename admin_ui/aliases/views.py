@@ -7,7 +7,7 @@ from admin_ui.aliases.forms import NewAlias, Targets
 from admin_ui.core.access import Role, open_to
 from admin_ui.core.acts import act, ask, done, refusals
 from admin_ui.core.forms import confirm_page, is_confirmed
-from admin_ui.core.paging import SIZE, page
+from admin_ui.core.paging import SIZE, page, wanted_addresses
 from mailstack.management import aliases, removal
 from mailstack.management.actor import Refused
 from mailstack.management.removal import AliasRemoval
@@ -19,10 +19,9 @@ blueprint = Blueprint("aliases", __name__, url_prefix="/aliases")
 @open_to(Role.ADMINISTRATOR)
 def index() -> ResponseReturnValue:
     """One's aliases."""
-    search, after = request.args.get("search", "").strip(), request.args.get("after", "")
-    domain = request.args.get("domain") or None
-    local, at, name = after.rpartition("@")
-    found = ask(aliases.find, domain_name=domain, search=search, after=(name, local) if at else None, limit=SIZE + 1)
+    wanted = wanted_addresses()
+    search, domain = wanted.search, wanted.domain
+    found = ask(aliases.find, domain_name=domain, search=search, after=wanted.after, limit=SIZE + 1)
     shown = page(found, lambda view: view.address.key)
     return render_template("aliases/list.html", page=shown, search=search, domain=domain)
 

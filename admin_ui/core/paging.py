@@ -31,6 +31,24 @@ def after_number() -> int | None:
     return after if after is not None and 0 <= after <= MAX_NUMBER else None
 
 
+@dataclass(frozen=True, slots=True)
+class WantedAddresses:
+    """What a list of accounts or aliases is asked for."""
+
+    search: str
+    domain: str | None
+    after: tuple[str, str] | None
+    """Domain and local part of the last one shown."""
+
+
+def wanted_addresses() -> WantedAddresses:
+    """What this request asks a list of addresses for; its pages go on behind an address' key."""
+    local, at, domain = request.args.get("after", "").rpartition("@")
+    return WantedAddresses(
+        request.args.get("search", "").strip(), request.args.get("domain") or None, (domain, local) if at else None
+    )
+
+
 def page(rows: Sequence[Row], key: Callable[[Row], object], size: int = SIZE) -> Page[Row]:
     """The page of up to `size + 1` rows; `key` gives what the list is ordered by."""
     more = len(rows) > size
