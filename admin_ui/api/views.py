@@ -11,7 +11,19 @@ from flask import Blueprint, Response, g, request
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 
-from admin_ui.api import accounts, administrators, aliases, audit, domains, limits, messages, queue, services, trace
+from admin_ui.api import (
+    accounts,
+    administrators,
+    aliases,
+    audit,
+    domains,
+    limits,
+    messages,
+    overview,
+    queue,
+    services,
+    trace,
+)
 from admin_ui.api.openapi import describe
 from admin_ui.api.operations import OPERATIONS, Operation
 from admin_ui.api.values import NotDone, Trouble
@@ -23,7 +35,7 @@ from mailstack.management import tokens
 from mailstack.management.actor import Forbidden, Refused
 from mailstack.store.database import StoreTrouble
 
-NOUNS = (domains, accounts, services, aliases, limits, queue, trace, audit, administrators, messages)
+NOUNS = (domains, accounts, services, aliases, limits, queue, trace, audit, administrators, messages, overview)
 """Imported for what they add to the table."""
 PREFIX = "/api/v1"
 

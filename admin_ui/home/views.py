@@ -9,9 +9,9 @@ from flask.typing import ResponseReturnValue
 from admin_ui.core.access import Role, open_to
 from admin_ui.core.acts import ask
 from admin_ui.core.panel import panel
+from admin_ui.home.attention import attention_for_person
 from mailstack.management import home, limits, queue
 from mailstack.management.home import Attention, Over, Topic
-from mailstack.operations.inspection import inspect_running
 from mailstack.store.content import free_space
 
 blueprint = Blueprint("home", __name__)
@@ -36,34 +36,16 @@ def show() -> ResponseReturnValue:
     now = datetime.now(UTC)
     over = next((one for one in Over if one.word == request.args.get("over")), Over.DAY)
     backlogs = ask(queue.backlogs, LISTED)
-    attention = ask(home.attention, backlogs, now)
-    disk = None
-    if g.person.all_domains:
-        attention = sorted([*attention, *_of_the_machine(now)], key=lambda one: not one.is_urgent)
-        disk = free_space(panel().config.data)
     return render_template(
         "home/show.html",
-        attention=[(one, _place(one)) for one in attention],
+        attention=[(one, _place(one)) for one in attention_for_person(backlogs, now)],
         over=over,
         periods=list(Over),
         pictures=ask(home.pictures, over, now),
         backlogs=backlogs,
         senders=ask(limits.top_senders, limit=LISTED),
-        disk=disk,
+        disk=free_space(panel().config.data) if g.person.all_domains else None,
     )
-
-
-def _of_the_machine(now: datetime) -> list[Attention]:
-    """Findings, whose text has the setting, what is wrong, and the mend."""
-    found = []
-    for finding in inspect_running(panel().config, now):
-        what, _, mend = finding.what.partition(": ")[2].rpartition("; ")
-        found.append(Attention(Topic.HOST, _capital(what), _capital(mend), is_urgent=finding.is_wrong))
-    return found
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _place(one: Attention) -> str | None:

@@ -26,7 +26,7 @@ USED_EVERY = timedelta(minutes=5)
 SCOPES = (
     *("domains:read", "domains:write", "accounts:read", "accounts:write", "aliases:read", "aliases:write"),
     *("limits:read", "limits:write", "queue:read", "queue:write", "trace:read", "audit:read", "messages:send"),
-    *("administrators:read", "administrators:write"),
+    *("administrators:read", "administrators:write", "overview:read"),
 )
 """What a token may be good for; `write` does not include `read`."""
 

@@ -15,6 +15,7 @@ from mailstack.mail.address import Address
 from mailstack.mail.reply import Reply, reply
 from mailstack.mail.status import Status
 from mailstack.management import sign_in, tokens
+from mailstack.management.home import PICTURES
 from mailstack.management.tokens import SCOPES
 from mailstack.store.database import Connection
 from tests.panel.conftest import PEOPLE, Browsers
@@ -54,6 +55,15 @@ def test_nobody_is_let_in_without_a_token(call: Call, browser: Browsers) -> None
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="mailstack"')
         assert "make" in answer.json["error"] or "made" in answer.json["error"]
     assert browser("root").get("/api/v1/domains").status_code == 401  # a cookie speaks for nobody here
+
+
+def test_the_overview_says_what_needs_attention_and_how_much_mail_went(call: Call) -> None:
+    whole = call("GET", "/overview?over=week").json
+    assert (whole["hours"], [one["name"] for one in whole["pictures"]]) == (6, list(PICTURES))
+    assert all(len(one["numbers"]) == 28 for one in whole["pictures"])
+    assert any(one["topic"] == "host" and one["mend"] for one in whole["attention"]), "its certificate is self-signed"
+    assert not any(one["topic"] == "host" for one in call("GET", "/overview", who="olga").json["attention"])
+    assert call("GET", "/overview?over=year").status_code == 400
 
 
 def test_what_is_not_there_is_said_in_json(call: Call) -> None:
