@@ -2,22 +2,21 @@
 
 A `ContentWriter` takes content as it comes in; past the inline bound it spills to a file, written in threads and
 fsynced, folder included, before `finish` returns, so that the row which names it is never committed first. Files no
-row names are swept. Neighbours: `acceptance` commits what was staged; `retrieval` and `queue/attempt` read it back.
+row names are swept. Neighbours: `content_file` is one such file; `acceptance` commits what was staged; `retrieval` and `queue/attempt` read it back.
 """
 
 import os
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, exists, select
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from mailstack.store.content_file import ContentFile, make_private_folder
 from mailstack.store.database import Database
 from mailstack.store.schema import content, delivery, maildrop_entry, message
 
@@ -51,8 +50,7 @@ class ContentWriter:
         self._parts: list[bytes] = []
         self._gathered = 0
         self._size = 0
-        self._name = ""
-        self._file: BinaryIO | None = None
+        self._file: ContentFile | None = None
         self._is_writing = False
         self._is_abandoned = False
         self._is_staged = False
@@ -64,7 +62,7 @@ class ContentWriter:
         self._parts.append(data)
         self._gathered += len(data)
         self._size += len(data)
-        bound = SPILL_OCTETS if self._name else self._inline_octets
+        bound = SPILL_OCTETS if self._file else self._inline_octets
         return self._flush() if self._gathered > bound else None
 
     async def finish(self) -> StagedContent:
@@ -73,15 +71,16 @@ class ContentWriter:
         Raises:
             OSError: the disk does not take it (`abandon` then removes what there is), or it was abandoned meanwhile.
         """
-        if self._name:
+        if self._file:
             await self._flush()
-        if self._name and not self._is_abandoned:
-            await self._at_work(self._make_durable)
+        if self._file and not self._is_abandoned:
+            await self._at_work(self._file.make_durable)
         if self._is_abandoned:
             raise OSError("the content was abandoned before its end")
         self._is_staged = True
-        body = None if self._name else b"".join(self._parts)
-        return StagedContent(self._size, body, self._name or None)
+        if self._file:
+            return StagedContent(self._size, None, self._file.name)
+        return StagedContent(self._size, b"".join(self._parts), None)
 
     def abandon(self) -> None:
         """Remove what there is. Does nothing once `finish` has given the content: a row may name it then."""
@@ -89,15 +88,13 @@ class ContentWriter:
             return
         self._parts.clear()
         self._is_abandoned = True
-        if self._name and not self._is_writing:
-            deferToThread(self._remove)
+        if self._file and not self._is_writing:
+            deferToThread(self._file.remove)
 
     async def _flush(self) -> None:
         parts, self._parts, self._gathered = self._parts, [], 0
-        if not self._name:
-            name = secrets.token_hex(16)
-            self._name = f"{name[:2]}/{name}"
-        await self._at_work(self._append, b"".join(parts))
+        self._file = self._file or ContentFile(self._folder)
+        await self._at_work(self._file.append, b"".join(parts))
 
     async def _at_work(self, function: Callable[..., None], *arguments: object) -> None:
         """Run it in a thread; what was abandoned meanwhile is removed when the thread is done with it."""
@@ -106,33 +103,8 @@ class ContentWriter:
             await _in_thread(function, *arguments)
         finally:
             self._is_writing = False
-            if self._is_abandoned:
-                deferToThread(self._remove)
-
-    def _append(self, data: bytes) -> None:
-        if self._file is None:
-            path = self._folder / self._name
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115 -- closed when durable
-        view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
-
-    def _make_durable(self) -> None:
-        assert self._file is not None  # noqa: S101 -- `_flush` came before
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._file = None
-        # Both folders: another writer may have made the inner one and not synced it yet. It costs little when clean.
-        _sync_folder((self._folder / self._name).parent)
-        _sync_folder(self._folder)
-
-    def _remove(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        with suppress(OSError):  # what stays is swept as an orphan
-            (self._folder / self._name).unlink()
+            if self._is_abandoned and self._file:
+                deferToThread(self._file.remove)
 
 
 class StoredContent:
@@ -184,11 +156,40 @@ class ContentStore:
     def __init__(self, folder: Path, inline_octets: int) -> None:
         self._folder = folder
         self._inline_octets = inline_octets
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
 
     def new_writer(self) -> ContentWriter:
         """A writer for one content."""
         return ContentWriter(self._folder, self._inline_octets)
+
+    def stage_now(self, chunks: Iterable[bytes]) -> StagedContent:
+        """Stage content as a writer does, in the calling thread: for commands.
+
+        Raises:
+            OSError: the disk does not take it.
+            Exception: whatever the chunks raised. Nothing is left behind.
+        """
+        parts: list[bytes] = []
+        size = gathered = 0
+        file: ContentFile | None = None
+        try:
+            for chunk in chunks:
+                parts.append(chunk)
+                size += len(chunk)
+                gathered += len(chunk)
+                if gathered > (SPILL_OCTETS if file else self._inline_octets):
+                    file = file or ContentFile(self._folder)
+                    file.append(b"".join(parts))
+                    parts, gathered = [], 0
+            if file is None:
+                return StagedContent(size, b"".join(parts), None)
+            file.append(b"".join(parts))
+            file.make_durable()
+        except BaseException:
+            if file is not None:
+                file.remove()
+            raise
+        return StagedContent(size, None, file.name)
 
     def stored(self, size_octets: int, body: bytes | None, file: str | None) -> StoredContent:
         """The content of a row."""
@@ -293,15 +294,3 @@ def free_space(folder: Path) -> tuple[int, int]:
 async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
     deferred: Deferred[T] = deferToThread(function, *arguments)
     return await deferred
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
