@@ -28,8 +28,11 @@ NOUNS = {
     "trace": "what became of a message",
     "admin": "who may sign in to the panel",
     "dns": "what DNS must say of a domain, and what it says",
+    "import": "mail from another host's mailbox",
     "db": "the database's version",
 }
+_MODULES = {"import": "import_mail"}
+"""Where a noun cannot be the name of its own module."""
 
 
 class Nouns(click.Group):
@@ -43,7 +46,7 @@ class Nouns(click.Group):
         """Load a noun."""
         if cmd_name not in NOUNS:
             return None
-        command: click.Command = import_module(f"mailstack.cli.{cmd_name}").command
+        command: click.Command = import_module(f"mailstack.cli.{_MODULES.get(cmd_name, cmd_name)}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -108,6 +111,7 @@ def explain(error: Exception) -> str:
 
 def _is_ours(error: Exception) -> bool:
     from mailstack.config_file import ConfigError
+    from mailstack.mail.source_message import SourceError
     from mailstack.management.actor import Refused
     from mailstack.net.listen import ListenError
     from mailstack.net.tls import TlsFilesError
@@ -126,6 +130,7 @@ def _is_ours(error: Exception) -> bool:
         RightsError,
         CertificateError,
         HostExists,
+        SourceError,
         DatabaseUrlError,
         StoreTrouble,
     )

@@ -2,7 +2,8 @@
 
 A `ContentWriter` takes content as it comes in; past the inline bound it spills to a file, written in threads and
 fsynced, folder included, before `finish` returns, so that the row which names it is never committed first. Files no
-row names are swept. Neighbours: `content_file` is one such file; `acceptance` commits what was staged; `retrieval` and `queue/attempt` read it back.
+row names are swept. Neighbours: `content_file` is one such file; `acceptance` commits what was staged; `retrieval` and
+`queue/attempt` read it back.
 """
 
 import os

@@ -86,9 +86,7 @@ def _insert(connection: Connection, account_id: int, entries: Sequence[ImportedE
     contents, drops = [], []
     for entry in entries:
         number, staged = next_content_id(now), entry.content
-        contents.append(
-            {"id": number, "size_octets": staged.size_octets, "body": staged.body, "file": staged.file}
-        )
+        contents.append({"id": number, "size_octets": staged.size_octets, "body": staged.body, "file": staged.file})
         drops.append(
             {
                 "account_id": account_id,

@@ -74,7 +74,7 @@ def _read_line(line: str, version: str, validity: int, uidl_format: str) -> tupl
         return "", None
     values = {word[0]: word[1:] for word in words.split()}
     base = name.partition(":")[0]
-    told = {"u": int(number), "v": validity, "f": base, "g": values.get("G", base)}
+    told: dict[str, int | str] = {"u": int(number), "v": validity, "f": base, "g": values.get("G", base)}
     return base, DovecotUid(int(number), values.get("P") or _fill_in(uidl_format, told))
 
 

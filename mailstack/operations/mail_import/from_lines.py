@@ -15,7 +15,7 @@ MAX_LINE_OCTETS = 1000
 _EMPTY_LINE_BEFORE = (b"\n\n", b"\n\r\n")
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _FROM_LINE = re.compile(
-    rb"From (?:.* )? *(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) +(?P<month>%b) +(?P<day>\d\d?) +(?P<hour>\d\d?):(?P<minute>\d\d)"
+    rb"From (?:.* )?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) +(?P<month>%b) +(?P<day>\d\d?) +(?P<hour>\d\d?):(?P<minute>\d\d)"
     rb"(?::(?P<second>\d\d))?(?: +[A-Z]{1,5}| +(?P<zone>[+-]\d{4}))? +(?P<year>\d{4})(?: +(?P<last>[+-]\d{4}))?[ \r]*\n"
     % b"|".join(_MONTHS)
 )
@@ -45,7 +45,7 @@ def find_from_lines(file: BinaryIO) -> Iterator[FromLine]:
                 yield FromLine(base + at + 1, base + end, _received_at(found))
             at = window.find(b"\nFrom ", end - 1, last)
         # of an endless line, and of what was looked through, only what may stand before a From_ line is kept
-        kept = max(last - 2, 0) if len(window) - last < BLOCK_OCTETS else len(window) - 1
+        kept = max(last - 2, 0) if len(window) - last <= MAX_LINE_OCTETS else len(window) - 1
         window, base = window[kept:], base + kept
 
 
