@@ -1,6 +1,7 @@
 """Content in columns and in files."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,37 @@ async def test_content_comes_back_as_it_was(contents: ContentStore, tmp_path: Pa
     assert b"".join(blocks) == data
     assert all(len(block) <= BLOCK_OCTETS for block in blocks)
     assert await stored.start(100) == data[:100]
+
+
+@pytest.mark.parametrize("size", [0, 1, INLINE, INLINE + 1, 700_000])
+def test_content_is_staged_without_a_reactor(contents: ContentStore, tmp_path: Path, size: int) -> None:
+    data = os.urandom(size)
+    staged = contents.stage_now(data[start : start + 999] for start in range(0, size, 999))
+    assert staged.size_octets == size
+    assert (staged.body is None) == (size > INLINE)
+    assert data == (staged.body if staged.file is None else (tmp_path / "content" / staged.file).read_bytes())
+
+
+def test_what_cannot_be_staged_leaves_no_file(contents: ContentStore, tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"x" * 5000
+        assert files_in(tmp_path / "content")
+        raise ValueError("worn")
+
+    with pytest.raises(ValueError, match="worn"):
+        contents.stage_now(chunks())
+    assert files_in(tmp_path / "content") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    """A command of root's beside a server that is another user, who has to read it."""
+    os.chown(tmp_path, 12345, 54321)
+    staged = ContentStore(tmp_path / "content", INLINE).stage_now([b"x" * 5000])
+    file = tmp_path / "content" / str(staged.file)
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in (file, file.parent, file.parent.parent)}
+    assert owners == {(12345, 54321)}
+    assert [path.stat().st_mode & 0o777 for path in (file, file.parent)] == [0o600, 0o700]
 
 
 @pytest_twisted.ensureDeferred
