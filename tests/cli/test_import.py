@@ -63,7 +63,7 @@ def test_what_is_left_out_is_told_and_the_exit_code_says_so(host: Shell, tmp_pat
         f"{tmp_path}/box/new/1700000002.b: does not fit into the account's quota",
     ]
     assert sorted(result.stdout.splitlines()) == [
-        "imported: 1 messages, 15",
+        "imported: 1 messages, 14",
         "left out: 1, each begins with no header field",
         "left out: 1, each does not fit into the account's quota",
     ]
@@ -80,6 +80,6 @@ def test_what_cannot_be_imported_is_refused_in_one_line(host: Shell, tmp_path: P
     assert "is no Maildir" in host.refusal("import", "maildir", str(tmp_path), *to_ann)
     maildir = ("import", "maildir", str(tmp_path / "box"))
     assert "pop3_save_uidl" in host.refusal(*maildir, *to_ann, "--uidl-format", "%m")
-    assert "no account" in host.refusal(*maildir, "--account", "nobody@example.test")
+    assert "is not an account" in host.refusal(*maildir, "--account", "nobody@example.test")
     host.refusal(*maildir, expect=2)
     assert host.says(*maildir, *to_ann) == "imported: 0 messages, 0\n", "an empty one is no fault"
