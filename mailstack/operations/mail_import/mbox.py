@@ -112,6 +112,8 @@ def unquote(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _unquote_lines(data: bytes, is_midway: bool) -> bytes:
+    if b">From " not in data:
+        return data
     if is_midway:  # it begins within a line, which is none of our business up to its end
         line, end, rest = data.partition(b"\n")
         return line + end + _QUOTED.sub(rb"\1", rest)
