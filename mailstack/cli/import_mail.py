@@ -81,9 +81,13 @@ def _run(host: Host, source: "Source", described: str, account: str, over_quota:
     terms = Terms(host.config.smtp.max_message_size, over_quota, dry_run)
     with click.progressbar(length=source.total, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
         listener = Listener(bar.update, _tell_left_out)
-        found = import_mail(host.database, host.actor, host.contents, account, source, described, terms, listener)
+        found = import_mail(
+            host.database, host.actor, host.contents, account, source, plain(described), terms, listener
+        )
     verb = "would be imported" if dry_run else "imported"
     click.echo(f"{verb}: {found.imported} messages, {write_size(found.octets)}")
+    if found.renamed:
+        click.echo(f"of those with a new unique-id, as none is known: {found.renamed}")
     if found.present:
         click.echo(f"there already: {found.present}")
     for why, count in found.left_out.most_common():

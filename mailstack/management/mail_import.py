@@ -17,9 +17,10 @@ from sqlalchemy import Connection
 from mailstack.mail.header import starts_with_field
 from mailstack.mail.source_message import Source, SourceMessage
 from mailstack.management import accounts
-from mailstack.management.actor import Actor, record
+from mailstack.management.actor import Actor, Refused, record
 from mailstack.management.acts import now_micros
 from mailstack.management.mail_import_names import Names
+from mailstack.policy.room import is_disk_low
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
 from mailstack.store.imported_mail import ImportedEntry, Outcome, add_imported, find_present, room_left
@@ -65,6 +66,8 @@ class Summary:
     imported: int = 0
     octets: int = 0
     """Of those."""
+    renamed: int = 0
+    """Of those, by what POP3 clients do not know: the source had no UIDL for them that can be kept."""
     present: int = 0
     """Those that the maildrop had."""
     left_out: Counter[Why] = field(default_factory=Counter)
@@ -103,7 +106,7 @@ def import_mail(
         listener: told of progress and of what is left out.
 
     Raises:
-        Refused: there is no such account, or it is removed meanwhile.
+        Refused: there is no such account, it is removed meanwhile, or the disk is nearly full.
         OSError: the source cannot be read any further, or the disk does not take the content.
         StoreTrouble: the database fails now.
     """
@@ -153,10 +156,15 @@ class _Import:
         self.summary.present += len(present)
         wanted = {unique_id: message for unique_id, message in named.items() if unique_id not in present}
         if self._terms.dry_run:
-            self._weigh(list(wanted.values()))
+            self._weigh(wanted)
         else:
+            self._require_room()
             self._commit(wanted)
         self._listener.advance(sum(message.weight for message in batch))
+
+    def _require_room(self) -> None:
+        if is_disk_low(*self._contents.free_space(), self._terms.max_octets):
+            raise Refused("the disk is nearly full, and the server would refuse mail; make room, then run it again")
 
     def _name(self, batch: Sequence[SourceMessage]) -> dict[str, SourceMessage]:
         named = {}
@@ -182,7 +190,7 @@ class _Import:
         unused = [one.content.file for (_, one), how in zip(staged, outcomes, strict=True) if how is not Outcome.ADDED]
         self._contents.remove_files_now(unused)
         for (message, entry), outcome in zip(staged, outcomes, strict=True):
-            self._count(message, entry.content.size_octets, outcome)
+            self._count(message, entry.unique_id, entry.content.size_octets, outcome)
 
     def _checked(self, message: SourceMessage) -> Iterator[bytes]:
         """The content of a message that may be taken in."""
@@ -201,21 +209,21 @@ class _Import:
         number, _ = accounts.lock_own(connection, self._actor, self._address)
         return add_imported(connection, number, entries, now_micros(), over_quota=self._terms.over_quota)
 
-    def _weigh(self, wanted: Sequence[SourceMessage]) -> None:
+    def _weigh(self, wanted: dict[str, SourceMessage]) -> None:
         """What `_commit` would say, with nothing changed."""
         left = None
         if not self._terms.over_quota:
             left = self._database.read_now(lambda connection: room_left(connection, self._account_id))
-        for message in wanted:
+        for unique_id, message in wanted.items():
             try:
                 size = sum(map(len, self._checked(message)))
             except _LeftOut as left_out:
                 self._leave_out(message, left_out)
             else:
                 fits = left is None or self.summary.octets + size <= left
-                self._count(message, size, Outcome.ADDED if fits else Outcome.OVER_QUOTA)
+                self._count(message, unique_id, size, Outcome.ADDED if fits else Outcome.OVER_QUOTA)
 
-    def _count(self, message: SourceMessage, size: int, outcome: Outcome) -> None:
+    def _count(self, message: SourceMessage, unique_id: str, size: int, outcome: Outcome) -> None:
         if outcome is Outcome.OVER_QUOTA:
             self._leave_out(message, _LeftOut(Why.OVER_QUOTA))
         elif outcome is Outcome.THERE:
@@ -223,6 +231,7 @@ class _Import:
         else:
             self.summary.imported += 1
             self.summary.octets += size
+            self.summary.renamed += unique_id != message.unique_id
 
     def _leave_out(self, message: SourceMessage, left_out: _LeftOut) -> None:
         self.summary.left_out[left_out.why] += 1

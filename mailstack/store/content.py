@@ -201,6 +201,10 @@ class ContentStore:
         if staged.file:
             deferToThread(self._remove, [staged.file])
 
+    def free_space(self) -> tuple[int, int]:
+        """`free_space` of the disk below it."""
+        return free_space(self._folder)
+
     async def remove_files(self, files: Iterable[str | None]) -> None:
         """Remove the files of rows whose removal is committed."""
         names = [file for file in files if file]

@@ -1,6 +1,7 @@
 """`mailstack import`: what it does, what it says, and its exit codes."""
 
 import mailbox
+import os
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def test_what_is_left_out_is_told_and_the_exit_code_says_so(host: Shell, tmp_pat
         "imported: 1 messages, 14",
         "left out: 1, each begins with no header field",
         "left out: 1, each does not fit into the account's quota",
+        "of those with a new unique-id, as none is known: 1",
     ]
     again = host.run("import", "maildir", str(tmp_path / "box"), "--account", ANN, "--over-quota", expect=1)
     assert "imported: 1 messages, 2" in again.stdout
@@ -83,3 +85,10 @@ def test_what_cannot_be_imported_is_refused_in_one_line(host: Shell, tmp_path: P
     assert "is not an account" in host.refusal(*maildir, "--account", "nobody@example.test")
     host.refusal(*maildir, expect=2)
     assert host.says(*maildir, *to_ann) == "imported: 0 messages, 0\n", "an empty one is no fault"
+
+
+def test_a_path_that_is_no_utf_8_is_no_hindrance(host: Shell, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"b\xfcr")
+    path.write_bytes(b"From ann Wed Nov 25 07:01:12 2026\nno header\n")
+    result = host.run("import", "mbox", str(path), "--account", ANN, expect=1)
+    assert result.stderr == "the message at octet 0: begins with no header field\n"

@@ -108,6 +108,7 @@ def test_mail_is_kept_as_it_was_with_its_unique_ids_and_counted(bench: Bench) ->
     small = b"A: 1\r\n\r\n\x00\xff\r"
     summary = bench.run(message(small, "u1"), message(BIG, "u2", None), message(small))
     assert (summary.imported, summary.octets, summary.present) == (3, 2 * len(small) + len(BIG), 0)
+    assert summary.renamed == 1
     first, second, third = bench.entries()
     assert first == ("u1", len(small), small, AT)
     assert second[:3] == ("u2", len(BIG), BIG)
@@ -215,6 +216,14 @@ def test_a_full_disk_of_ours_is_no_fault_of_the_message(bench: Bench, monkeypatc
         bench.run(message(BIG, "big"))
     assert bench.entries() == []
     assert bench.files() == 0
+
+
+def test_it_stops_before_the_server_has_to_refuse_mail(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.contents, "free_space", lambda: (1 << 30, 100 << 30))
+    assert bench.run(message(b"A: 1\r\n"), dry_run=True).imported == 1
+    with pytest.raises(Refused, match="nearly full"):
+        bench.run(message(b"A: 1\r\n"))
+    assert bench.entries() == []
 
 
 def test_a_commit_whose_answer_was_lost_keeps_its_files(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
