@@ -29,6 +29,8 @@ NOUNS = {
     "admin": "who may sign in to the panel",
     "dns": "what DNS must say of a domain, and what it says",
     "import": "mail from another host's mailbox",
+    "backup": "write the database and all mail to a file",
+    "restore": "make an empty host the one that was backed up",
     "db": "the database's version",
 }
 _MODULES = {"import": "import_mail"}
@@ -118,6 +120,7 @@ def _is_ours(error: Exception) -> bool:
     from mailstack.operations.certificates import CertificateError
     from mailstack.operations.new_host import HostExists
     from mailstack.operations.rights import RightsError
+    from mailstack.store.archive import BackupError
     from mailstack.store.database import DatabaseUrlError, StoreTrouble
 
     if isinstance(error, StoreTrouble):
@@ -131,6 +134,7 @@ def _is_ours(error: Exception) -> bool:
         CertificateError,
         HostExists,
         SourceError,
+        BackupError,
         DatabaseUrlError,
         StoreTrouble,
     )

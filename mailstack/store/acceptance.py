@@ -185,7 +185,7 @@ def _content_row(content_id: int, letter: PreparedLetter) -> Row:
 
 
 def insert_entries(connection: Connection, entries: list[Row]) -> None:
-    """Put rows into maildrops, in order, and count them there."""
+    """Put entries into maildrops, and count them there. None has a unique-id that its account has already."""
     if not entries:
         return
     insert_rows(connection, maildrop_entry, entries)

@@ -1,6 +1,7 @@
 """One file of content, written once and made durable. All of it blocks: for threads and commands.
 
-Root's commands leave what they make to the owner of the folder, so that the server can read it. Neighbour: `content`.
+Root's commands leave what they make to the owner of the folder, so that the server can read it. Neighbours: `content`
+writes what comes in, `restoring` what comes back from a backup, `snapshot` a backup itself.
 """
 
 import os
@@ -25,7 +26,7 @@ class ContentFile:
         """Write octets behind those that are there. Raises OSError."""
         if self._file is None:
             make_private_folder(self._path.parent)
-            self._file = open(self._path, "xb", buffering=0, opener=_private)  # noqa: SIM115 -- closed when durable
+            self._file = open(self._path, "xb", buffering=0, opener=open_private)  # noqa: SIM115 -- closed when durable
             _leave_to_owner(self._path)
         view = memoryview(data)
         while view:
@@ -38,8 +39,8 @@ class ContentFile:
         self._file.close()
         self._file = None
         # Both folders: another writer may have made the inner one and not synced it yet. It costs little when clean.
-        _sync_folder(self._path.parent)
-        _sync_folder(self._folder)
+        sync_folder(self._path.parent)
+        sync_folder(self._folder)
 
     def remove(self) -> None:
         """Remove what there is."""
@@ -63,11 +64,13 @@ def _leave_to_owner(path: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def _private(path: str, flags: int) -> int:
+def open_private(path: str, flags: int) -> int:
+    """An opener for `open`: nobody else may read the file."""
     return os.open(path, flags, 0o600)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
