@@ -67,7 +67,7 @@ def find_config(named: str | None, environ: Mapping[str, str]) -> Path:
 
 
 def load_config(path: Path, environ: Mapping[str, str]) -> Config:
-    """The settings of a file and the environment, all paths absolute.
+    """The settings of a file and the environment, all paths absolute; relative ones begin where a linked file truly is.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown or missing, a value is wrong.
@@ -80,7 +80,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         raise ConfigError(f"{path}: not valid TOML ({error}); mend that line") from None
     found = {key: Setting(value, f"{path}: {key}") for key, value in table.items()}
     _overlay_environment(found, environ)
-    folder = path.absolute().parent
+    folder = path.resolve().parent
     return _settle(_build(Config, found, f"{path}", folder), found)
 
 

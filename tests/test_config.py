@@ -39,6 +39,14 @@ def test_defaults_and_absolute_paths(tmp_path: Path) -> None:
     assert config.listen.pop3s == ("0.0.0.0:995",)
 
 
+def test_paths_begin_where_a_linked_file_truly_is(tmp_path: Path) -> None:
+    load(tmp_path)
+    (tmp_path / "etc").mkdir()
+    link = tmp_path / "etc" / "mailstack.toml"
+    link.symlink_to("../mailstack.toml")
+    assert load_config(link, {}).data == tmp_path / "data"
+
+
 def test_every_kind_of_value(tmp_path: Path) -> None:
     config = load(
         tmp_path,
