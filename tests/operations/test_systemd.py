@@ -1,4 +1,4 @@
-"""The units: systemd reads them, their sandbox is tight, the user and the folders can be made, the sockets are named."""
+"""The units: systemd reads them, their sandbox is tight; the user and folders can be made; sockets bear their names."""
 
 import os
 import shutil
