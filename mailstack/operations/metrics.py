@@ -19,6 +19,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from mailstack import __version__, maillog
 from mailstack.net.http import make_site
+from mailstack.operations.health import PATH, Health, HealthPage
 from mailstack.store.engine import StoreTrouble
 
 COMMIT_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -113,7 +114,7 @@ _COUNTED: dict[str, Callable[[Metrics, str, Values], None]] = {
 
 
 class _Page(Resource):
-    """`GET /metrics`, and whatever else is asked. Prometheus' own resource answers in the reactor's thread pool, whose
+    """`GET /metrics`. Prometheus' own resource answers in the reactor's thread pool, whose
     threads a stopping reactor waits for (twisted#10124).
     """
 
@@ -141,6 +142,9 @@ class _Page(Resource):
             request.finish()
 
 
-def metrics_site(metrics: Metrics, queue_sizes: QueueSizes) -> Any:
-    """The web server that Prometheus scrapes."""
-    return make_site(_Page(metrics, queue_sizes))
+def metrics_site(metrics: Metrics, queue_sizes: QueueSizes, health: Health) -> Any:
+    """The web server for who watches the host: `/metrics`, which Prometheus scrapes, and `/healthz`."""
+    root = Resource()
+    root.putChild(b"metrics", _Page(metrics, queue_sizes))
+    root.putChild(PATH.removeprefix(b"/"), HealthPage(health, tells_why=True))
+    return make_site(root)

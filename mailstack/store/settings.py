@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from mailstack.store.schema import setting
 
 SCRAM_SECRET = "scram.secret"  # noqa: S105  # the name of a setting
+PROOF = "health.proof"
 
 
 def find_setting(connection: Connection, name: str) -> str | None:
@@ -41,3 +42,9 @@ def lasting_secret(connection: Connection, name: str) -> str:
 def remove_setting(connection: Connection, name: str) -> None:
     """Forget the value of a name."""
     connection.execute(delete(setting).where(setting.c.name == name))
+
+
+def prove_writable(connection: Connection) -> None:
+    """Write what leaves nothing behind: its commit shows that the database and its disk take more."""
+    connection.execute(insert(setting).values(name=PROOF, value=""))
+    remove_setting(connection, PROOF)

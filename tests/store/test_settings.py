@@ -1,7 +1,7 @@
 """Secrets of the host: made once, the same for all who ask."""
 
 from mailstack.store.database import Database
-from mailstack.store.settings import find_setting, lasting_secret, put_setting
+from mailstack.store.settings import PROOF, find_setting, lasting_secret, prove_writable, put_setting
 
 
 def test_a_secret_is_made_once(each_database: Database) -> None:
@@ -26,3 +26,9 @@ def test_a_setting_takes_the_place_of_the_one_before(each_database: Database) ->
         each_database.write_now(lambda connection, value=value: put_setting(connection, "a", value))
     assert each_database.read_now(lambda connection: find_setting(connection, "a")) == "2"
     assert each_database.read_now(lambda connection: find_setting(connection, "none")) is None
+
+
+def test_the_proof_that_it_can_be_written_leaves_nothing_behind(each_database: Database) -> None:
+    for _ in range(2):
+        each_database.write_now(prove_writable)
+    assert each_database.read_now(lambda connection: find_setting(connection, PROOF)) is None
