@@ -287,6 +287,8 @@ class Host:
             return
         metrics = Metrics()
         maillog.watch(metrics.note)
+        metrics.watch_health(self._health)
+        metrics.watch_certificate(self._tls.ends_at)
         self._database.watch_commits(metrics.commit_took)
         for name, smtp in self._smtp.items():
             metrics.watch_sessions(name, smtp.connections)

@@ -44,6 +44,7 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
     reactor: Any = installed
     faulthandler.enable()  # the watchdog's SIGABRT tells in which line each thread hangs
 
+    maillog.write_as(config.log.format)
     listeners = Listeners()
     watch_twisted(lambda: listeners.rest(reactor), reactor.seconds)
     raise_file_limit(config)

@@ -9,6 +9,7 @@ few and their values bounded: no address and no domain is ever one. Neighbours: 
 # twisted.web has no types.
 
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
@@ -47,6 +48,10 @@ class Metrics:
         self._trouble = self._counter("trouble", "Lines `trouble` and `bug` of the log", "kind")
         self._sessions = Gauge("mailstack_sessions", "Open connections", ["service"], registry=registry)
         self._queue = Gauge("mailstack_queue_recipients", "Recipients in the queue", ["state"], registry=registry)
+        self._ready = Gauge("mailstack_ready", "1 while /healthz says 200, else 0", registry=registry)
+        self._certificate = Gauge(
+            "mailstack_certificate_end_timestamp_seconds", "When the certificate in use ends", registry=registry
+        )
         self._commits = Histogram(
             "mailstack_commit_seconds", "Time of a commit", buckets=COMMIT_BUCKETS, registry=registry
         )
@@ -70,6 +75,14 @@ class Metrics:
     def watch_sessions(self, service: str, connections: Collection[object]) -> None:
         """Count the open connections of a service when somebody asks."""
         self._sessions.labels(service).set_function(lambda: len(connections))
+
+    def watch_health(self, health: Health) -> None:
+        """Tell whether the host can do its work when somebody asks."""
+        self._ready.set_function(lambda: health.trouble() is None)
+
+    def watch_certificate(self, ends_at: Callable[[], datetime]) -> None:
+        """Tell when the certificate ends when somebody asks; it may be another after a reload."""
+        self._certificate.set_function(lambda: ends_at().timestamp())
 
     def set_queue(self, sizes: Mapping[str, int]) -> None:
         """How many recipients wait and how many are held."""

@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError
 from mailstack.store.schema import setting
 
 SCRAM_SECRET = "scram.secret"  # noqa: S105  # the name of a setting
-PROOF = "health.proof"
 
 
 def find_setting(connection: Connection, name: str) -> str | None:
@@ -46,5 +45,6 @@ def remove_setting(connection: Connection, name: str) -> None:
 
 def prove_writable(connection: Connection) -> None:
     """Write what leaves nothing behind: its commit shows that the database and its disk take more."""
-    connection.execute(insert(setting).values(name=PROOF, value=""))
-    remove_setting(connection, PROOF)
+    name = f"proof.{secrets.token_hex(8)}"  # one of its own: nodes that prove at once do not wait for each other
+    connection.execute(insert(setting).values(name=name, value=""))
+    remove_setting(connection, name)

@@ -1,5 +1,6 @@
 """A whole host as an administrator starts it: by root who drops to a user, and by systemd with sockets passed."""
 
+import json
 import os
 import pwd
 import shutil
@@ -205,3 +206,13 @@ def _connects(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_the_log_of_a_host_is_json_when_the_config_says_so(host: Host) -> None:
+    host.settings["log"] = {"format": "json"}
+    host.init().start()
+    assert host.stop() == 0
+    lines = [json.loads(line) for line in host.log_text().splitlines() if line.startswith("{")]
+    assert [line["event"] for line in lines] == ["started", "stopping"]
+    plain = [line for line in host.log_text().splitlines() if not line.startswith("{")]
+    assert [line.partition(":")[0] for line in plain] == ["set-up", "ready"]
