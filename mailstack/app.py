@@ -37,6 +37,8 @@ from mailstack.net.pop3_server import Pop3ServerFactory
 from mailstack.net.resolver import Resolver
 from mailstack.net.smtp_server import SmtpServerFactory
 from mailstack.net.tls import ServerTls, TlsFilesError
+from mailstack.operations.health import LOOK_EACH, Health, HealthPage
+from mailstack.operations.health import PATH as HEALTH_PATH
 from mailstack.operations.metrics import Metrics, metrics_site
 from mailstack.policy.retry import RetryPolicy
 from mailstack.policy.slowdown import Slowdown
@@ -124,6 +126,7 @@ class Host:
         self._pop3: dict[str, Pop3ServerFactory] = {}
         self._http: HttpService | None = None
         self._housekeeping = Housekeeping(reactor)
+        self._health = Health(self._database, reactor.seconds)
 
     def _wake(self) -> None:
         self._runner.wake()
@@ -187,6 +190,7 @@ class Host:
         days = self._config.pop3.expire
         house = self._housekeeping
         house.each(timedelta(days=1), lambda: sweep(self._database, self._contents, self._mailboxes, days, _now()))
+        house.each(LOOK_EACH, self._health.look)
         house.each(timedelta(minutes=1), lambda: catch_up(self._database, _now()))
         house.each(RENEW_LEASES_EACH, lambda: self._mailboxes.renew_leases(_now()))
 
@@ -263,7 +267,8 @@ class Host:
                 self._slowdown, self._reactor.seconds, lambda work: blockingCallFromThread(self._reactor, work)
             ),
         )
-        self._http = HttpService(self._reactor, create_app(panel))
+        pages = {HEALTH_PATH: HealthPage(self._health, tells_why=False)}
+        self._http = HttpService(self._reactor, create_app(panel), pages=pages)
         self._listeners.adopt(self._reactor, "http", self._http.factory)
         over_tls: Any = TLSMemoryBIOFactory(self._tls, False, self._http.factory)
         self._listeners.adopt(self._reactor, "https", over_tls)
@@ -282,12 +287,15 @@ class Host:
             return
         metrics = Metrics()
         maillog.watch(metrics.note)
+        metrics.watch_health(self._health)
+        metrics.watch_certificate(self._tls.ends_at)
         self._database.watch_commits(metrics.commit_took)
         for name, smtp in self._smtp.items():
             metrics.watch_sessions(name, smtp.connections)
         for name, pop3 in self._pop3.items():
             metrics.watch_sessions(name, pop3.connections)
-        self._listeners.adopt(self._reactor, "metrics", metrics_site(metrics, lambda: self._database.read(queue_sizes)))
+        site = metrics_site(metrics, lambda: self._database.read(queue_sizes), self._health)
+        self._listeners.adopt(self._reactor, "metrics", site)
 
     def reload(self) -> None:
         """Read the certificate anew; connections that stand go on."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 SERVICES = ("smtp", "submission", "submissions", "pop3", "pop3s", "http", "https", "metrics")
 """What `serve` listens for: all lists of `[listen]`."""
@@ -145,6 +145,14 @@ class Outbound:
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """How the operator's log is written."""
+
+    format: Literal["key=value", "json"] = "key=value"
+    """For people, or one JSON object a line for programs; the fields are the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings; paths are absolute once loaded."""
 
@@ -163,3 +171,4 @@ class Config:
     queue: Queue = field(default_factory=Queue)
     limits: Limits = field(default_factory=Limits)
     outbound: Outbound = field(default_factory=Outbound)
+    log: Log = field(default_factory=Log)

@@ -5,13 +5,14 @@ Driven by the dataclasses of `config`: a new setting is a new field there and no
 """
 
 import difflib
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from mailstack.config import Config, Network
 from mailstack.config_values import (
@@ -67,7 +68,7 @@ def find_config(named: str | None, environ: Mapping[str, str]) -> Path:
 
 
 def load_config(path: Path, environ: Mapping[str, str]) -> Config:
-    """The settings of a file and the environment, all paths absolute.
+    """The settings of a file and the environment, all paths absolute; relative ones begin where a linked file truly is.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown or missing, a value is wrong.
@@ -80,7 +81,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         raise ConfigError(f"{path}: not valid TOML ({error}); mend that line") from None
     found = {key: Setting(value, f"{path}: {key}") for key, value in table.items()}
     _overlay_environment(found, environ)
-    folder = path.absolute().parent
+    folder = path.resolve().parent
     return _settle(_build(Config, found, f"{path}", folder), found)
 
 
@@ -137,6 +138,8 @@ def _read(setting: Setting, hint: Any, folder: Path) -> Any:
         return _read_section(setting, hint, folder)
     if get_origin(hint) is tuple:
         return tuple(_read(item, get_args(hint)[0], folder) for item in _items(setting))
+    if get_origin(hint) is Literal:
+        return _choice(setting, get_args(hint))
     if type(None) in get_args(hint):
         inner = next(part for part in get_args(hint) if part is not type(None))
         return None if setting.value == "" else _read(setting, inner, folder)
@@ -200,6 +203,12 @@ def _whole(setting: Setting, least: int, parse: Callable[[str], int] | None = No
     if value < least:
         setting.refuse(f"{setting.value!r} is too small; the least is {least}")
     return value
+
+
+def _choice(setting: Setting, words: tuple[str, ...]) -> str:
+    if setting.value not in words:
+        setting.refuse(f"{setting.value!r} is not known; write {' or '.join(json.dumps(word) for word in words)}")
+    return str(setting.value)
 
 
 def _port(setting: Setting) -> int:

@@ -1,8 +1,9 @@
-"""The operator's log: one function per mail event, one key=value line each.
+"""The operator's log: one function per mail event, one line each.
 
-A line opens with the time (UTC) and the event's name; a value with a blank, a quote or a control character is
-quoted. Passwords, content and subjects never come here. Neighbours: everyone above `net/` calls it;
-`store/timeline` keeps what users may see of the same events.
+A line opens with the time (UTC) and the event's name; key=value pairs follow, a value with a blank, a quote or a
+control character quoted. As JSON it is one object with the same fields. Passwords, content and subjects never come
+here. Neighbours: everyone above `net/` calls it; `serving` sets the format; `store/timeline` keeps what users may see
+of the same events.
 """
 
 import json
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Literal, TextIO
 
 from twisted.python.failure import Failure
 
@@ -33,9 +34,8 @@ def log_event(event: str, **values: object) -> None:
     for watcher in _watchers:
         watcher(event, values)
     moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    pairs = "".join(f" {key}={_quote(value)}" for key, value in values.items() if value is not None)
     is_first = not _lines
-    _lines.append(f"{moment} {event}{pairs}\n")
+    _lines.append(_write(moment, event, {key: value for key, value in values.items() if value is not None}))
     if _flush_soon is None:
         flush()
     elif is_first:
@@ -62,9 +62,27 @@ def gather(flush_soon: Callable[[Callable[[], None]], object] | None) -> None:
     flush()
 
 
+def write_as(format: Literal["key=value", "json"]) -> None:
+    """Choose how lines are written from now on."""
+    global _write  # noqa: PLW0603 -- one log for the process
+    _write = _WRITERS[format]
+
+
+def _pairs(moment: str, event: str, values: Mapping[str, object]) -> str:
+    return f"{moment} {event}{''.join(f' {key}={_quote(value)}' for key, value in values.items())}\n"
+
+
 def _quote(value: object) -> str:
     text = str(value)
     return text if _BARE.match(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _json(moment: str, event: str, values: Mapping[str, object]) -> str:
+    return json.dumps({"time": moment, "event": event, **values}, ensure_ascii=False, default=str) + "\n"
+
+
+_WRITERS = {"key=value": _pairs, "json": _json}
+_write = _pairs
 
 
 def started(services: str) -> None:

@@ -5,6 +5,8 @@ becomes the configured user, then `app.Host` opens what that user owns and takes
 listening, lets running transactions end, and closes the store last.
 """
 
+import faulthandler
+import os
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +42,9 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
+    faulthandler.enable()  # the watchdog's SIGABRT tells in which line each thread hangs
 
+    maillog.write_as(config.log.format)
     listeners = Listeners()
     watch_twisted(lambda: listeners.rest(reactor), reactor.seconds)
     raise_file_limit(config)
@@ -58,6 +62,7 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
         await host.start()
         maillog.started(listeners.describe())
         systemd.notify(systemd.READY)
+        systemd.tell_alive(reactor, os.environ)
         ready()
 
     def give_up(failure: Failure) -> None:

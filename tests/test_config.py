@@ -39,6 +39,19 @@ def test_defaults_and_absolute_paths(tmp_path: Path) -> None:
     assert config.listen.pop3s == ("0.0.0.0:995",)
 
 
+def test_paths_begin_where_a_linked_file_truly_is(tmp_path: Path) -> None:
+    load(tmp_path)
+    (tmp_path / "etc").mkdir()
+    link = tmp_path / "etc" / "mailstack.toml"
+    link.symlink_to("../mailstack.toml")
+    assert load_config(link, {}).data == tmp_path / "data"
+
+
+def test_the_log_has_two_formats(tmp_path: Path) -> None:
+    assert load(tmp_path).log.format == "key=value"
+    assert load(tmp_path, MAILSTACK_LOG__FORMAT="json").log.format == "json"
+
+
 def test_every_kind_of_value(tmp_path: Path) -> None:
     config = load(
         tmp_path,
@@ -102,6 +115,8 @@ def test_environment_wins(tmp_path: Path) -> None:
 WRONG = [
     ("hostnam = 'x'", "hostnam: unknown setting; the nearest known one is hostname"),
     ("[smpt]\nmax_line = 3", "smpt: unknown setting; the nearest known one is smtp"),
+    ("[log]\nformat = 'yaml'", 'log.format: \'yaml\' is not known; write "key=value" or "json"'),
+    ("[log]\nformat = ['json']", "log.format: ['json'] is not known"),
     ("[queue]\nretires = []", "queue.retires: unknown setting; the nearest known one is retry"),
     ("[queue]\nxyz = []", "queue.xyz: unknown setting; the nearest known one is"),
     ("[queue]\nretry = []", "queue.retry: needs at least one time"),

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 
 import pytest
 
@@ -24,6 +25,7 @@ def stream(monkeypatch):
     monkeypatch.setattr(maillog, "_stream", stream)
     yield stream
     maillog.gather(None)
+    maillog.write_as("key=value")
 
 
 def told(text):
@@ -62,3 +64,12 @@ def test_a_log_on_a_full_disk_does_not_stop_the_mail(stream, monkeypatch):
     monkeypatch.setattr(stream, "flush", fail)
     maillog.log_event("one")
     maillog.bug("a test", ValueError("no"))
+
+
+def test_as_json_a_line_is_an_object_with_the_same_fields(stream):
+    maillog.write_as("json")
+    maillog.log_event("one", id="A1", size=7, who=None, why=ValueError('a "ü"\nand more'))
+    [line] = stream.writes[-1].splitlines()
+    found = json.loads(line)
+    assert found.pop("time").endswith("Z")
+    assert found == {"event": "one", "id": "A1", "size": 7, "why": 'a "ü"\nand more'}

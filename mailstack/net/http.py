@@ -10,7 +10,8 @@ Neighbours: `admin_ui` is the application; `app.py` adopts `factory` on the list
 # twisted.web has no types.
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -30,6 +31,8 @@ STOP_SECONDS = 5.0
 STEP_SECONDS = 0.05
 
 WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
+Pages = Mapping[bytes, Resource]
+"""What the reactor answers by itself, by path: no thread of the application is needed."""
 
 
 class _DaemonPool(ThreadPool):
@@ -70,10 +73,13 @@ class _Gate(Resource):
 
     isLeaf = True  # noqa: N815  # Twisted's name
 
-    def __init__(self, reactor: IReactorFromThreads, pool: ThreadPool, application: WsgiApplication) -> None:
+    def __init__(
+        self, reactor: IReactorFromThreads, pool: ThreadPool, application: WsgiApplication, pages: Pages
+    ) -> None:
         super().__init__()
         self._reactor = reactor
         self._application = application
+        self._pages = pages
         self._wsgi = WSGIResource(reactor, pool, self._run)
         self.running = 0
         self.is_shut = False
@@ -85,6 +91,9 @@ class _Gate(Resource):
             request.setHeader(b"content-type", b"text/plain; charset=utf-8")
             request.setHeader(b"connection", b"close")
             return b"The mail host is stopping.\n"
+        page = self._pages.get(request.path)
+        if page is not None:
+            return page.render(request)
         self.running += 1
         self._wsgi.render(request)
         return NOT_DONE_YET
@@ -109,11 +118,17 @@ class _Gate(Resource):
 class HttpService:
     """One WSGI application behind a twisted.web `Site`; any number of ports may share it, in the clear or over TLS."""
 
-    def __init__(self, reactor: Any, wsgi_app: WsgiApplication, threads: int = THREADS) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        wsgi_app: WsgiApplication,
+        threads: int = THREADS,
+        pages: Pages = MappingProxyType({}),
+    ) -> None:
         self._clock: IReactorTime = reactor
         self._pool = _DaemonPool(1, threads, "http")
         self._pool.start()
-        self._gate = _Gate(reactor, self._pool, wsgi_app)
+        self._gate = _Gate(reactor, self._pool, wsgi_app, pages)
         self.factory = make_site(self._gate)
 
     async def stop(self, within: float = STOP_SECONDS) -> bool:

@@ -1,17 +1,22 @@
-"""What systemd hands to a service, sockets by name, and hears from it, its state (sd_listen_fds(3), sd_notify(3)).
+"""What systemd hands to a service, sockets by name, and hears from it: its state, and that it lives.
 
-Neighbours: `listen` serves the sockets; `serving` says when the host is ready, `app.py` that it reads anew and stops.
+See sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3). Neighbours: `listen` serves the sockets; `serving` says
+when the host is ready and that it lives, `app.py` that it reads anew and stops.
 """
 
 import os
 import socket
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from twisted.internet.task import LoopingCall
 
 FIRST_DESCRIPTOR = 3
 
 READY = "READY=1"
 STOPPING = "STOPPING=1"
+ALIVE = "WATCHDOG=1"
 
 
 def take_sockets(environ: MutableMapping[str, str]) -> dict[str, list[socket.socket]]:
@@ -49,3 +54,20 @@ def notify(state: str) -> None:
 def reloading() -> str:
     """The state while settings are read anew; `READY` ends it. The time is what `Type=notify-reload` asks for."""
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
+
+
+def watchdog_seconds(environ: Mapping[str, str]) -> float | None:
+    """How long this very process may be silent before systemd takes it for stuck; None = it does not watch."""
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    microseconds = environ.get("WATCHDOG_USEC", "")
+    return int(microseconds) / 1_000_000 if microseconds.isdigit() and int(microseconds) else None
+
+
+def tell_alive(clock: Any, environ: Mapping[str, str]) -> None:
+    """Tell systemd twice in each `WatchdogSec=` that the reactor turns, as long as it does; from now to the end."""
+    silence = watchdog_seconds(environ)
+    if silence is not None:
+        call = LoopingCall(notify, ALIVE)
+        call.clock = clock
+        call.start(silence / 2)

@@ -3,6 +3,7 @@
 Neighbours: `smtp_server` and `pop3_server` hand `ServerTls` to `startTLS`, `smtp_client` what `client_options` gives.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ class ServerTls:
             TlsFilesError: the files cannot be read or do not belong together.
         """
         self._context = self._load()
+
+    def ends_at(self) -> datetime:
+        """When the certificate in use ends, UTC."""
+        certificate = SSL.Connection(self._context, None).get_certificate()
+        assert certificate is not None  # noqa: S101  # `_load` gave it one
+        return certificate.to_cryptography().not_valid_after_utc
 
     def _load(self) -> SSL.Context:
         context = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()

@@ -9,6 +9,7 @@ few and their values bounded: no address and no domain is ever one. Neighbours: 
 # twisted.web has no types.
 
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
@@ -19,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from mailstack import __version__, maillog
 from mailstack.net.http import make_site
+from mailstack.operations.health import PATH, Health, HealthPage
 from mailstack.store.engine import StoreTrouble
 
 COMMIT_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -46,6 +48,10 @@ class Metrics:
         self._trouble = self._counter("trouble", "Lines `trouble` and `bug` of the log", "kind")
         self._sessions = Gauge("mailstack_sessions", "Open connections", ["service"], registry=registry)
         self._queue = Gauge("mailstack_queue_recipients", "Recipients in the queue", ["state"], registry=registry)
+        self._ready = Gauge("mailstack_ready", "1 while /healthz says 200, else 0", registry=registry)
+        self._certificate = Gauge(
+            "mailstack_certificate_end_timestamp_seconds", "When the certificate in use ends", registry=registry
+        )
         self._commits = Histogram(
             "mailstack_commit_seconds", "Time of a commit", buckets=COMMIT_BUCKETS, registry=registry
         )
@@ -69,6 +75,14 @@ class Metrics:
     def watch_sessions(self, service: str, connections: Collection[object]) -> None:
         """Count the open connections of a service when somebody asks."""
         self._sessions.labels(service).set_function(lambda: len(connections))
+
+    def watch_health(self, health: Health) -> None:
+        """Tell whether the host can do its work when somebody asks."""
+        self._ready.set_function(lambda: health.trouble() is None)
+
+    def watch_certificate(self, ends_at: Callable[[], datetime]) -> None:
+        """Tell when the certificate ends when somebody asks; it may be another after a reload."""
+        self._certificate.set_function(lambda: ends_at().timestamp())
 
     def set_queue(self, sizes: Mapping[str, int]) -> None:
         """How many recipients wait and how many are held."""
@@ -113,7 +127,7 @@ _COUNTED: dict[str, Callable[[Metrics, str, Values], None]] = {
 
 
 class _Page(Resource):
-    """`GET /metrics`, and whatever else is asked. Prometheus' own resource answers in the reactor's thread pool, whose
+    """`GET /metrics`. Prometheus' own resource answers in the reactor's thread pool, whose
     threads a stopping reactor waits for (twisted#10124).
     """
 
@@ -141,6 +155,9 @@ class _Page(Resource):
             request.finish()
 
 
-def metrics_site(metrics: Metrics, queue_sizes: QueueSizes) -> Any:
-    """The web server that Prometheus scrapes."""
-    return make_site(_Page(metrics, queue_sizes))
+def metrics_site(metrics: Metrics, queue_sizes: QueueSizes, health: Health) -> Any:
+    """The web server for who watches the host: `/metrics`, which Prometheus scrapes, and `/healthz`."""
+    root = Resource()
+    root.putChild(b"metrics", _Page(metrics, queue_sizes))
+    root.putChild(PATH.removeprefix(b"/"), HealthPage(health, tells_why=True))
+    return make_site(root)

@@ -41,3 +41,10 @@ def lasting_secret(connection: Connection, name: str) -> str:
 def remove_setting(connection: Connection, name: str) -> None:
     """Forget the value of a name."""
     connection.execute(delete(setting).where(setting.c.name == name))
+
+
+def prove_writable(connection: Connection) -> None:
+    """Write what leaves nothing behind: its commit shows that the database and its disk take more."""
+    name = f"proof.{secrets.token_hex(8)}"  # one of its own: nodes that prove at once do not wait for each other
+    connection.execute(insert(setting).values(name=name, value=""))
+    remove_setting(connection, name)

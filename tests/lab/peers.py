@@ -27,6 +27,7 @@ PROGRAMS = {
     "mpop": "mpop",
     "fetchmail": "fetchmail",
     "getmail": "getmail6",
+    "promtool": "prometheus",
 }
 """The program a test runs and the Debian package that has it."""
 

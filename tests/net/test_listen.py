@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet.protocol import Protocol, ServerFactory
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import globalLogPublisher
 
 from mailstack.config import Config
@@ -117,6 +117,39 @@ def test_an_abstract_socket_is_spoken_to(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_without_a_listening_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", path)
     systemd.notify(systemd.READY)
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_the_watchdog_is_for_this_very_process(environ: dict[str, str], seconds: float | None) -> None:
+    assert systemd.watchdog_seconds(environ) == seconds
+
+
+def test_the_reactor_tells_twice_in_each_period_that_it_turns(manager: socket.socket) -> None:
+    clock = Clock()
+    manager.setblocking(False)
+    systemd.tell_alive(clock, {"WATCHDOG_USEC": "30000000"})
+    assert manager.recv(100) == b"WATCHDOG=1"
+    clock.advance(14)
+    with pytest.raises(BlockingIOError):
+        manager.recv(100)
+    clock.advance(1)
+    assert manager.recv(100) == b"WATCHDOG=1"
+
+
+def test_nobody_is_told_where_systemd_does_not_watch(manager: socket.socket) -> None:
+    clock = Clock()
+    systemd.tell_alive(clock, {})
+    assert clock.getDelayedCalls() == []
 
 
 def test_each_socket_of_a_name_is_served(monkeypatch: pytest.MonkeyPatch) -> None:

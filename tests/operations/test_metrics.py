@@ -1,6 +1,8 @@
 """What Prometheus reads: events counted by the log's lines, sessions, the queue, commits; and nothing unbounded."""
 
+import re
 import smtplib
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from mailstack.operations.metrics import Metrics
 from tests.host import PASSWORD, Host, free_ports, wait_until
 
 ALICE = "alice@example.test"
+ALERTS = Path(__file__).parents[2] / "docs" / "alerts.yml"
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -69,6 +72,14 @@ def test_octets_fetches_commits_and_sessions() -> None:
     assert value(metrics, "mailstack_queue_recipients", state="waiting") == 5
 
 
+def test_each_metric_of_an_example_alert_is_one_of_ours() -> None:
+    suffixes = {"counter": "_total", "histogram": "_bucket"}
+    known = {family.name + suffixes.get(family.type, "") for family in Metrics().registry.collect()}
+    asked = set(re.findall(r"\b(?:mailstack|process)_[a-z_]+\b", ALERTS.read_text()))
+    assert "mailstack_ready" in asked
+    assert asked <= known
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     with Host(tmp_path / "host").init() as host:
@@ -111,4 +122,6 @@ def test_a_running_host_tells_its_numbers(host: Host) -> None:
     wait_until(
         lambda: scrape(host).get("mailstack_deliveries_total deferred remote"), "the smarthost that is not there"
     )
+    wait_until(lambda: scrape(host)["mailstack_ready"], "a first commit that shows its health")
+    assert found["mailstack_certificate_end_timestamp_seconds"] > time.time()
     assert host.stop() == 0

@@ -1,7 +1,9 @@
 """A whole host as an administrator starts it: by root who drops to a user, and by systemd with sockets passed."""
 
+import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -9,6 +11,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from email.policy import SMTP
 from pathlib import Path
 
@@ -118,6 +121,7 @@ def test_a_key_that_only_root_reads_is_loaded_and_its_reload_says_why_not(host: 
 def test_sighup_takes_a_new_certificate(host: Host) -> None:
     host.init().start()
     before = serial_of(host)
+    session = host.mx()
     certificate, key = make_self_signed([host.hostname], NOW)
     (host.folder / "tls" / "cert.pem").write_bytes(certificate)
     (host.folder / "tls" / "key.pem").write_bytes(key)
@@ -129,6 +133,8 @@ def test_sighup_takes_a_new_certificate(host: Host) -> None:
     host.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "name the right pair" in host.log_text(), "the wrong pair told")
     assert serial_of(host) == certificate
+    assert session.noop()[0] == 250, "who was connected still is"
+    session.quit()
     assert host.stop() == 0
 
 
@@ -178,6 +184,30 @@ def test_sockets_of_systemd_are_served_and_it_hears_of_the_host(host: Host, publ
         one.close()
 
 
+def test_a_watchdog_hears_of_the_reactor_until_it_hangs(host: Host, public_folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(public_folder / "notify"))
+        manager.settimeout(20)
+        host.extra_environment.update(NOTIFY_SOCKET=str(public_folder / "notify"), WATCHDOG_USEC="1000000")
+        host.init().start()
+        assert host.process is not None
+        assert [manager.recv(100) for _ in range(4)] == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+        host.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, host.process.pid, os.WSTOPPED)
+        manager.setblocking(False)
+        with suppress(BlockingIOError):
+            while manager.recv(100):
+                pass
+        manager.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            manager.recv(100)
+    for sent in (signal.SIGABRT, signal.SIGCONT):  # as systemd does then
+        host.process.send_signal(sent)
+    assert host.process.wait(60) == -signal.SIGABRT
+    assert re.search(r"serving.py\", line \d+ in serve", host.log_text()), "the log tells where the reactor was"
+    host.process = None
+
+
 @pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="needs systemd-socket-activate (systemd)")
 def test_socket_activation_by_systemds_own_tool(host: Host) -> None:
     host.init()
@@ -205,3 +235,13 @@ def _connects(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_the_log_of_a_host_is_json_when_the_config_says_so(host: Host) -> None:
+    host.settings["log"] = {"format": "json"}
+    host.init().start()
+    assert host.stop() == 0
+    lines = [json.loads(line) for line in host.log_text().splitlines() if line.startswith("{")]
+    assert [line["event"] for line in lines] == ["started", "stopping"]
+    plain = [line for line in host.log_text().splitlines() if not line.startswith("{")]
+    assert [line.partition(":")[0] for line in plain] == ["set-up", "ready"]

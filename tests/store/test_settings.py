@@ -1,7 +1,10 @@
 """Secrets of the host: made once, the same for all who ask."""
 
+from sqlalchemy import select
+
 from mailstack.store.database import Database
-from mailstack.store.settings import find_setting, lasting_secret, put_setting
+from mailstack.store.schema import setting
+from mailstack.store.settings import find_setting, lasting_secret, prove_writable, put_setting
 
 
 def test_a_secret_is_made_once(each_database: Database) -> None:
@@ -26,3 +29,8 @@ def test_a_setting_takes_the_place_of_the_one_before(each_database: Database) ->
         each_database.write_now(lambda connection, value=value: put_setting(connection, "a", value))
     assert each_database.read_now(lambda connection: find_setting(connection, "a")) == "2"
     assert each_database.read_now(lambda connection: find_setting(connection, "none")) is None
+
+
+def test_the_proof_that_it_can_be_written_leaves_nothing_behind(each_database: Database) -> None:
+    each_database.write_now(prove_writable)
+    assert each_database.read_now(lambda connection: connection.execute(select(setting)).all()) == []
