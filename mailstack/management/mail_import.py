@@ -6,7 +6,7 @@ messages; `mail_import_names` gives each its unique-id; `store/imported_mail` ke
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,6 +21,7 @@ from mailstack.management.actor import Actor, Refused, record
 from mailstack.management.acts import now_micros
 from mailstack.management.mail_import_names import Names
 from mailstack.policy.room import is_disk_low
+from mailstack.store.acceptance import octets_used
 from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
 from mailstack.store.imported_mail import ImportedEntry, Outcome, add_imported, find_present, room_left
@@ -147,20 +148,38 @@ class _Import:
         self._terms = terms
         self._listener = listener
         self._names = names
+        self._had_mail = bool(
+            database.read_now(lambda connection: octets_used(connection, [account_id])).get(account_id)
+        )
 
     def take(self, batch: Sequence[SourceMessage]) -> None:
         """Take in one batch: name, pass over, stage, commit."""
         named = self._name(batch)
         ids = list(named)
-        present = self._database.read_now(lambda connection: find_present(connection, self._account_id, ids))
-        self.summary.present += len(present)
-        wanted = {unique_id: message for unique_id, message in named.items() if unique_id not in present}
+        present = self._find_present(ids)
+        wanted = {
+            unique_id: message
+            for unique_id, message in named.items()
+            if unique_id not in present and not self._came_without_uidl(unique_id, message)
+        }
+        self.summary.present += len(named) - len(wanted)
         if self._terms.dry_run:
             self._weigh(wanted)
         else:
             self._require_room()
             self._commit(wanted)
         self._listener.advance(sum(message.weight for message in batch))
+
+    def _find_present(self, unique_ids: Sequence[str]) -> Collection[str]:
+        return self._database.read_now(lambda connection: find_present(connection, self._account_id, unique_ids))
+
+    def _came_without_uidl(self, unique_id: str, message: SourceMessage) -> bool:
+        if unique_id != message.unique_id or not self._had_mail:
+            return False
+        try:
+            return self._names.came_without_uidl(message, lambda name: bool(self._find_present([name])))
+        except OSError:  # whoever stages it says so
+            return False
 
     def _require_room(self) -> None:
         if is_disk_low(*self._contents.free_space(), self._terms.max_octets):

@@ -6,6 +6,7 @@ ones a number. Neighbour: `mail_import`.
 """
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
 
 from mailstack.mail.source_message import SourceMessage
@@ -27,11 +28,31 @@ class Names:
             return theirs
         hashed = _hash(message)
         number = self._occurrences.count(hashed)
-        name = hashed if number == 1 else f"{hashed}-{number}"
+        name = _numbered(hashed, number)
         while number > 1 and self._occurrences.count(name) > 1:  # somebody chose just that as a UIDL
             number += 1
-            name = f"{hashed}-{number}"
+            name = _numbered(hashed, number)
         return name
+
+    def came_without_uidl(self, message: SourceMessage, is_present: Callable[[str], bool]) -> bool:
+        """Whether an earlier run took in a message without its UIDL: Dovecot gives it one at the next log-in only.
+
+        Args:
+            message: one with a UIDL that the maildrop has not.
+            is_present: whether the maildrop has a unique-id.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        hashed = _hash(message)
+        if not is_present(_numbered(hashed, self._occurrences.times(hashed) + 1)):
+            return False
+        self._occurrences.count(hashed)  # an equal message is another one
+        return True
+
+
+def _numbered(hashed: str, number: int) -> str:
+    return hashed if number == 1 else f"{hashed}-{number}"
 
 
 def _hash(message: SourceMessage) -> str:

@@ -24,6 +24,11 @@ class Occurrences:
         [(times,)] = self._connection.execute(_COUNT, (name,)).fetchall()
         return int(times)
 
+    def times(self, name: str) -> int:
+        """How often a name was counted."""
+        row = self._connection.execute("SELECT times FROM occurrence WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else 0
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

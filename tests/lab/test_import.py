@@ -117,6 +117,8 @@ def test_mail_that_dovecot_has_not_numbered_yet_comes_behind(host: Host) -> None
             after = listing(host.maildrop(ANN))
             assert list(after)[:3] == list(before)
             assert list(after.values())[3] == b"Subject: unseen\r\n\r\nbody"
+            assert len(from_dovecot(dovecot)) == 4, "now it has a number"
             assert "there already: 4" in host.command(*command)
+            assert listing(host.maildrop(ANN)) == after
         finally:
             dovecot.stop()

@@ -132,6 +132,19 @@ def test_a_second_run_passes_over_what_is_there(bench: Bench) -> None:
     assert (bench.files(), bench.used()[0]) == (1, 8)
 
 
+def test_mail_that_got_its_uidl_after_the_first_run_does_not_come_twice(bench: Bench) -> None:
+    same, other = b"A: same\r\n", message(BIG, "u9")
+    bench.run(message(same), message(same), other)
+    before = bench.unique_ids()
+    numbered = [message(same, "u1"), message(same), message(same, "u3"), other]
+    assert bench.run(*numbered, dry_run=True).imported == 1
+    summary = bench.run(*numbered)
+    assert (summary.imported, summary.present) == (1, 3)
+    assert bench.unique_ids() == [*before, "u3"]
+    assert bench.run(*numbered).present == 4
+    assert bench.run(*numbered[::-1]).present == 4
+
+
 def test_unique_ids_that_pop3_cannot_show_are_replaced(bench: Bench) -> None:
     letters = [message(b"A: %d\r\n" % n, text) for n, text in enumerate(["", "a b", "x" * 71, "é", "a\nb", "!" * 70])]
     bench.run(*letters)
