@@ -28,6 +28,8 @@ NOUNS = {
     "trace": "what became of a message",
     "admin": "who may sign in to the panel",
     "dns": "what DNS must say of a domain, and what it says",
+    "backup": "write the database and all mail to a file",
+    "restore": "make an empty host the one that was backed up",
     "db": "the database's version",
 }
 
@@ -115,6 +117,7 @@ def _is_ours(error: Exception) -> bool:
     from mailstack.operations.new_host import HostExists
     from mailstack.operations.rights import RightsError
     from mailstack.store.database import DatabaseUrlError, StoreTrouble
+    from mailstack.store.snapshot import BackupError
 
     if isinstance(error, StoreTrouble):
         error.args = (f"the database fails now ({error}); see that it runs and has room, then try again",)
@@ -126,6 +129,7 @@ def _is_ours(error: Exception) -> bool:
         RightsError,
         CertificateError,
         HostExists,
+        BackupError,
         DatabaseUrlError,
         StoreTrouble,
     )

@@ -1,0 +1,87 @@
+"""A host is backed up by one command and restored by another."""
+
+import shutil
+import stat
+from pathlib import Path
+
+from sqlalchemy import insert, select
+
+from mailstack.store.schema import account, content, delivery, maildrop_entry
+from tests.cli.conftest import Shell
+from tests.store.spooled import put_message
+
+SMALL, LARGE = b"Subject: s\r\n\r\nsmall\r\n", b"Subject: l\r\n\r\n" + b"\x00\xff large\r\n" * 20_000
+
+
+def fill(shell: Shell) -> None:
+    shell.run("domain", "add", "example.test")
+    shell.run("account", "add", "ann@example.test", "--password-stdin", stdin="correct horse battery\n")
+    file = shell.folder / "content" / "ab" / "abcd"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(LARGE)
+    database = shell.database()
+    with_values = ({"size_octets": len(SMALL), "body": SMALL}, {"size_octets": len(LARGE), "file": "ab/abcd"})
+    for number, values in enumerate(with_values):
+        database.write_now(lambda c, n=number, v=values: put_mail(c, n, v))
+    database.write_now(lambda c: put_message(c, "Q1", ["bob@example.net"]))
+    database.close()
+
+
+def put_mail(connection, number, values) -> None:
+    content_id = connection.execute(insert(content).values(values)).inserted_primary_key[0]
+    row = {"account_id": connection.scalar(select(account.c.id)), "content_id": content_id, "prefix": b"Return-Path: <>\r\n"}
+    connection.execute(
+        insert(maildrop_entry).values(**row, unique_id=f"u{number}", size_octets=values["size_octets"], received_at=1)
+    )
+
+
+def mails(shell: Shell) -> dict[str, bytes]:
+    database = shell.database()
+    joined = select(maildrop_entry.c.unique_id, content.c.body, content.c.file).join(content)
+    rows = database.read_now(lambda c: c.execute(joined).all())
+    database.close()
+    return {u: body if body is not None else (shell.folder / "content" / file).read_bytes() for u, body, file in rows}
+
+
+def emptied(shell: Shell) -> None:
+    for path in shell.folder.glob("mailstack.db*"):
+        path.unlink()
+    shutil.rmtree(shell.folder / "content")
+
+
+def test_a_restored_host_has_every_octet_and_unique_id(shell: Shell, tmp_path: Path) -> None:
+    fill(shell)
+    backup = tmp_path / "a.backup"
+    shell.run("backup", str(backup))
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    emptied(shell)
+    assert "2 mails" in shell.says("restore", str(backup))
+    assert mails(shell) == {"u0": SMALL, "u1": LARGE}
+    database = shell.database()
+    row = database.read_now(lambda c: c.execute(select(delivery.c.state, delivery.c.held_by)).one())
+    database.close()
+    assert row.state == "held"
+    assert "restored from the backup of" in row.held_by
+    assert "ann@example.test" in shell.says("account", "list")
+
+
+def test_a_content_file_that_goes_meanwhile_takes_its_entry_along(shell: Shell, tmp_path: Path) -> None:
+    fill(shell)
+    (shell.folder / "content" / "ab" / "abcd").unlink()
+    shell.run("backup", str(tmp_path / "a"))
+    emptied(shell)
+    shell.run("restore", str(tmp_path / "a"))
+    assert mails(shell) == {"u0": SMALL}
+
+
+def test_nothing_is_overwritten_and_a_cut_backup_restores_nothing(shell: Shell, tmp_path: Path) -> None:
+    fill(shell)
+    backup = tmp_path / "a"
+    shell.run("backup", str(backup))
+    assert "not overwritten" in shell.refusal("backup", str(backup))
+    assert "restore onto an empty one" in shell.refusal("restore", str(backup))
+    emptied(shell)
+    backup.write_bytes(backup.read_bytes()[:-40])
+    assert "no whole backup" in shell.refusal("restore", str(backup))
+    shell.run("restore", str(backup), expect=1)
+    assert mails(shell) == {}
