@@ -20,7 +20,9 @@ def command(host: Host, file: Path) -> None:
     The config, the TLS key and secret files are not in it. Keep it as secret as the mail.
     """
     require_head(host)
-    size = write_backup(
+    size, left_out = write_backup(
         host.database, Path(host.config.content), file, revision=migrate.head(), now=datetime.now(UTC)
     )
     click.echo(f"{file}: {size} octets")
+    if left_out:
+        click.echo(f"{left_out} mails left out: their files were removed meanwhile, or are lost", err=True)

@@ -47,11 +47,11 @@ class HashingReader(io.RawIOBase):
         return data
 
 
-def write_backup(database: Database, contents: Path, target: Path, *, revision: str, now: datetime) -> int:
+def write_backup(database: Database, contents: Path, target: Path, *, revision: str, now: datetime) -> tuple[int, int]:
     """Write a backup to a file that is not there yet; it gets its name once it is whole and on the disk.
 
     Returns:
-        Its size in octets.
+        Its size in octets, and the number of contents left out because their file was gone.
 
     Raises:
         BackupError: the file is there already, or a content file is damaged.
@@ -63,7 +63,7 @@ def write_backup(database: Database, contents: Path, target: Path, *, revision: 
     part = target.with_name(target.name + ".part")
     head = {"format": FORMAT, "revision": revision, "made_at": now.isoformat(timespec="seconds")}
     try:
-        database.read_now(lambda connection: _write(connection, contents, part, head))
+        left_out = database.read_now(lambda connection: _write(connection, contents, part, head))
         os.link(part, target)  # unlike a rename it never overwrites
     except FileExistsError:
         raise BackupError(f"{target}: is there already and is not overwritten; name another file") from None
@@ -74,10 +74,10 @@ def write_backup(database: Database, contents: Path, target: Path, *, revision: 
         os.fsync(folder)
     finally:
         os.close(folder)
-    return target.stat().st_size
+    return target.stat().st_size, left_out
 
 
-def _write(connection: Connection, contents: Path, part: Path, head: dict[str, Any]) -> None:
+def _write(connection: Connection, contents: Path, part: Path, head: dict[str, Any]) -> int:
     digest = hashlib.sha256()
     part.unlink(missing_ok=True)  # what a killed run left
     with open(part, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
@@ -92,6 +92,7 @@ def _write(connection: Connection, contents: Path, part: Path, head: dict[str, A
             _add(tar, "manifest.json", len(manifest), io.BytesIO(manifest), digest)
         file.flush()
         os.fsync(file.fileno())
+    return len(gone)
 
 
 def _add_contents(connection: Connection, contents: Path, tar: tarfile.TarFile, digest: Any) -> set[int]:

@@ -2,12 +2,18 @@
 
 import shutil
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import insert, select
 
+from mailstack.store import migrate
+from mailstack.store.database import Database
+from mailstack.store.restoring import restore_backup
 from mailstack.store.schema import account, content, delivery, maildrop_entry
+from mailstack.store.snapshot import write_backup
 from tests.cli.conftest import Shell
+from tests.postgres import PostgresServer
 from tests.store.spooled import put_message
 
 SMALL, LARGE = b"Subject: s\r\n\r\nsmall\r\n", b"Subject: l\r\n\r\n" + b"\x00\xff large\r\n" * 20_000
@@ -29,7 +35,11 @@ def fill(shell: Shell) -> None:
 
 def put_mail(connection, number, values) -> None:
     content_id = connection.execute(insert(content).values(values)).inserted_primary_key[0]
-    row = {"account_id": connection.scalar(select(account.c.id)), "content_id": content_id, "prefix": b"Return-Path: <>\r\n"}
+    row = {
+        "account_id": connection.scalar(select(account.c.id)),
+        "content_id": content_id,
+        "prefix": b"Return-Path: <>\r\n",
+    }
     connection.execute(
         insert(maildrop_entry).values(**row, unique_id=f"u{number}", size_octets=values["size_octets"], received_at=1)
     )
@@ -68,7 +78,7 @@ def test_a_restored_host_has_every_octet_and_unique_id(shell: Shell, tmp_path: P
 def test_a_content_file_that_goes_meanwhile_takes_its_entry_along(shell: Shell, tmp_path: Path) -> None:
     fill(shell)
     (shell.folder / "content" / "ab" / "abcd").unlink()
-    shell.run("backup", str(tmp_path / "a"))
+    assert "1 mails left out" in shell.run("backup", str(tmp_path / "a")).stderr
     emptied(shell)
     shell.run("restore", str(tmp_path / "a"))
     assert mails(shell) == {"u0": SMALL}
@@ -85,3 +95,23 @@ def test_nothing_is_overwritten_and_a_cut_backup_restores_nothing(shell: Shell, 
     assert "no whole backup" in shell.refusal("restore", str(backup))
     shell.run("restore", str(backup), expect=1)
     assert mails(shell) == {}
+
+
+def test_a_host_moves_to_postgresql_and_back(shell: Shell, tmp_path: Path, postgres_server: PostgresServer) -> None:
+    fill(shell)
+    there, back = tmp_path / "there", tmp_path / "back"
+    shell.run("backup", str(there))
+    url = postgres_server.make_database()
+    migrate.upgrade(url)
+    database = Database.open(url, tmp_path)
+    folder, head = tmp_path / "content", migrate.head()
+    try:
+        assert restore_backup(database, folder, there, revision=head, inline_octets=100, send_queue=False) == 2
+        database.write_now(lambda c: put_mail(c, 7, {"size_octets": len(SMALL), "body": SMALL}))  # numbers go on
+        write_backup(database, folder, back, revision=head, now=datetime.now(UTC))
+    finally:
+        database.close()
+        postgres_server.drop_database(url)
+    emptied(shell)
+    shell.run("restore", str(back))
+    assert mails(shell) == {"u0": SMALL, "u1": LARGE, "u7": SMALL}
