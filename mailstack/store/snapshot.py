@@ -149,4 +149,4 @@ def _add(tar: tarfile.TarFile, name: str, size: int, source: IO[bytes], digest: 
     member = tarfile.TarInfo(name)
     member.size = size
     member.mode = 0o600
-    tar.addfile(member, HashingReader(source, digest))  # type: ignore[arg-type]  # it reads, which is all that is asked
+    tar.addfile(member, HashingReader(source, digest))
