@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import Connection, LargeBinary, Table, delete, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from mailstack.store.database import Database
 from mailstack.store.schema import account, administrator, content, delivery, domain, mailbox, maildrop_entry, metadata
@@ -43,7 +44,7 @@ def restore_backup(
     except BaseException as error:
         for path in written:
             path.unlink(missing_ok=True)
-        if isinstance(error, (tarfile.TarError, EOFError, zlib.error, ValueError, KeyError)):
+        if isinstance(error, (tarfile.TarError, EOFError, zlib.error, ValueError, KeyError, IntegrityError)):
             raise BackupError(f"{source}: is no whole backup ({error}); take another one") from error
         raise
 
@@ -84,6 +85,7 @@ class _Restoring:
                     if manifest["sha256"] != self._digest.hexdigest():
                         raise ValueError("its SHA-256 is another than its manifest says")
                     return manifest
+                self._digest.update(f"{member.name} {member.size}\n".encode())
                 reader: Any = HashingReader(file, self._digest)
                 if kind == "content":
                     self._put_content(connection, int(name), member.size, reader)

@@ -149,4 +149,5 @@ def _add(tar: tarfile.TarFile, name: str, size: int, source: IO[bytes], digest: 
     member = tarfile.TarInfo(name)
     member.size = size
     member.mode = 0o600
+    digest.update(f"{name} {size}\n".encode())
     tar.addfile(member, HashingReader(source, digest))

@@ -1,5 +1,6 @@
 """A host is backed up by one command and restored by another."""
 
+import gzip
 import shutil
 import stat
 from datetime import UTC, datetime
@@ -115,3 +116,20 @@ def test_a_host_moves_to_postgresql_and_back(shell: Shell, tmp_path: Path, postg
     emptied(shell)
     shell.run("restore", str(back))
     assert mails(shell) == {"u0": SMALL, "u1": LARGE, "u7": SMALL}
+
+
+def test_octets_that_changed_are_found_and_nothing_is_restored(shell: Shell, tmp_path: Path) -> None:
+    fill(shell)
+    backup = tmp_path / "a"
+    shell.run("backup", str(backup))
+    whole = gzip.decompress(backup.read_bytes())
+    emptied(shell)
+    for old, new in (
+        (b"small", b"smell"),
+        (b"\xff large", b"\xff lurge"),
+        (b"alice@example.org", b"alise@example.org"),
+    ):
+        backup.write_bytes(gzip.compress(whole.replace(old, new, 1)))
+        assert "no whole backup" in shell.refusal("restore", str(backup))
+    assert mails(shell) == {}
+    assert not [path for path in (shell.folder / "content").glob("*/*") if path.is_file()]
