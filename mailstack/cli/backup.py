@@ -6,23 +6,28 @@ from pathlib import Path
 import click
 
 from mailstack.cli.db import require_head
-from mailstack.cli.host import Host, pass_host
+from mailstack.cli.host import Host, counted, pass_host
 from mailstack.store import migrate
+from mailstack.store.archive import verify_archive
 from mailstack.store.snapshot import write_backup
 
 
 @click.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--verify", is_flag=True, help="Write nothing: read a FILE that is there and say whether it is whole.")
 @pass_host
-def command(host: Host, file: Path) -> None:
+def command(host: Host, file: Path, verify: bool) -> None:
     """Write the database and all mail to a new FILE, beside a running server too; `mailstack restore` reads it.
 
-    The config, the TLS key and secret files are not in it. Keep it as secret as the mail.
+    FILE gets its name once it was read back. The config, the TLS key and secret files are not in it. Keep it as secret
+    as the mail.
     """
+    if verify:
+        click.echo(f"{file}: is whole, {counted(verify_archive(file), 'member')}")
+        return
     require_head(host)
-    size, left_out = write_backup(
-        host.database, Path(host.config.content), file, revision=migrate.head(), now=datetime.now(UTC)
-    )
-    click.echo(f"{file}: {size} octets")
-    if left_out:
-        click.echo(f"{left_out} mails left out: their files were removed meanwhile, or are lost", err=True)
+    done = write_backup(host.database, Path(host.config.content), file, revision=migrate.head(), now=datetime.now(UTC))
+    click.echo(f"{file}: {done.size_octets} octets, read back and whole")
+    if done.left_out:
+        mails = counted(done.left_out, "mail")
+        click.echo(f"{mails} left out, as the file was removed meanwhile, or is lost", err=True)

@@ -170,6 +170,11 @@ def plain(value: object) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 mail`, `2 mails`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def all_pages(page: Callable[[Any], list[T]], key: Callable[[T], Any], first: Any, size: int) -> Iterator[T]:
     """Everything that a paged question gives, page after page."""
     after = first

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mailstack.cli.host import Host, json_option, pass_host, print_json, print_table
+from mailstack.cli.host import Host, counted, json_option, pass_host, print_json, print_table
 from mailstack.management import limits
 from mailstack.policy.limits import Over, Per, Rule
 
@@ -99,7 +99,7 @@ def list_(host: Host, as_json: bool) -> None:
 def clear(host: Host, scope: str, per: str | None) -> None:
     """Remove the limits of a scope."""
     count = host.write(limits.clear, scope, Per(per) if per else None)
-    click.echo(f"{scope}: {count} limit{'' if count == 1 else 's'} removed")
+    click.echo(f"{scope}: {counted(count, 'limit')} removed")
 
 
 def _print(shown: "list[RuleUsage]", as_json: bool, nothing: str) -> None:

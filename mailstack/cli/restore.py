@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mailstack.cli.host import Host, pass_host
+from mailstack.cli.host import Host, counted, pass_host
 from mailstack.store import migrate
 from mailstack.store.restoring import restore_backup
 
@@ -24,4 +24,4 @@ def command(host: Host, file: Path, send_queue: bool) -> None:
         inline_octets=host.config.inline_content,
         send_queue=send_queue,
     )
-    click.echo(f"restored, with {mails} mails in all mailboxes")
+    click.echo(f"restored, with {counted(mails, 'mail')} in all mailboxes")

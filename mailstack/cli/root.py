@@ -116,8 +116,8 @@ def _is_ours(error: Exception) -> bool:
     from mailstack.operations.certificates import CertificateError
     from mailstack.operations.new_host import HostExists
     from mailstack.operations.rights import RightsError
+    from mailstack.store.archive import BackupError
     from mailstack.store.database import DatabaseUrlError, StoreTrouble
-    from mailstack.store.snapshot import BackupError
 
     if isinstance(error, StoreTrouble):
         error.args = (f"the database fails now ({error}); see that it runs and has room, then try again",)

@@ -6,7 +6,6 @@ row names are swept. Neighbours: `acceptance` commits what was staged; `retrieva
 """
 
 import os
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, select
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from mailstack.store.content_files import new_file_name, open_private, sync_folders
 from mailstack.store.database import Database
 from mailstack.store.schema import content, delivery, maildrop_entry, message
 
@@ -95,8 +95,7 @@ class ContentWriter:
     async def _flush(self) -> None:
         parts, self._parts, self._gathered = self._parts, [], 0
         if not self._name:
-            name = secrets.token_hex(16)
-            self._name = f"{name[:2]}/{name}"
+            self._name = new_file_name()
         await self._at_work(self._append, b"".join(parts))
 
     async def _at_work(self, function: Callable[..., None], *arguments: object) -> None:
@@ -113,7 +112,7 @@ class ContentWriter:
         if self._file is None:
             path = self._folder / self._name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115 -- closed when durable
+            self._file = open(path, "xb", buffering=0, opener=open_private)  # noqa: SIM115 -- closed when durable
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
@@ -123,9 +122,7 @@ class ContentWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         self._file = None
-        # Both folders: another writer may have made the inner one and not synced it yet. It costs little when clean.
-        _sync_folder((self._folder / self._name).parent)
-        _sync_folder(self._folder)
+        sync_folders(self._folder, self._name)
 
     def _remove(self) -> None:
         if self._file is not None:
@@ -293,15 +290,3 @@ def free_space(folder: Path) -> tuple[int, int]:
 async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
     deferred: Deferred[T] = deferToThread(function, *arguments)
     return await deferred
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,24 +4,23 @@ Deliveries that waited are put on hold, as the old host may have sent them since
 """
 
 import base64
-import hashlib
 import json
 import os
-import secrets
-import tarfile
-import zlib
+from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Table, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from mailstack.store.archive import BLOCK_OCTETS, BackupError, Member, read_head, read_members, verify_archive
+from mailstack.store.content import StagedContent
+from mailstack.store.content_files import new_file_name, open_private, sync_folders
 from mailstack.store.database import Database
 from mailstack.store.schema import account, administrator, content, delivery, domain, mailbox, maildrop_entry, metadata
-from mailstack.store.snapshot import FORMAT, PAGE_ROWS, TABLES, BackupError, HashingReader
-
-BLOCK_OCTETS = 256 * 1024
+from mailstack.store.snapshot import PAGE_ROWS, TABLES
 
 
 def restore_backup(
@@ -37,91 +36,93 @@ def restore_backup(
         OSError: the file cannot be read or the disk does not take the content.
         StoreTrouble: the database fails now.
     """
-    written: list[Path] = []
-    restoring = _Restoring(contents, inline_octets, written)
+    restoring = _Restoring(contents, source, revision, inline_octets)
     try:
-        return database.write_now(lambda connection: restoring.run(connection, source, revision, send_queue))
+        return database.write_now(lambda connection: restoring.run(connection, send_queue))
     except BaseException as error:
-        for path in written:
-            path.unlink(missing_ok=True)
-        if isinstance(error, (tarfile.TarError, EOFError, zlib.error, ValueError, KeyError, IntegrityError)):
+        restoring.remove_files()
+        if isinstance(error, (ValueError, KeyError, IntegrityError)):
+            verify_archive(source)  # says what is damaged
             raise BackupError(f"{source}: is no whole backup ({error}); take another one") from error
         raise
 
 
 class _Restoring:
-    def __init__(self, contents: Path, inline_octets: int, written: list[Path]) -> None:
+    def __init__(self, contents: Path, source: Path, revision: str, inline_octets: int) -> None:
         self._contents = contents
+        self._source = source
+        self._revision = revision
         self._inline_octets = inline_octets
-        self._written = written
-        self._digest = hashlib.sha256()
+        self._files: list[str] = []
 
-    def run(self, connection: Connection, source: Path, revision: str, send_queue: bool) -> int:
+    def run(self, connection: Connection, send_queue: bool) -> int:
         for table in (domain, account, administrator):
             if connection.execute(select(table.c.id).limit(1)).first():
                 raise BackupError(f"this host has a row in {table.name} already; restore onto an empty one")
         for table in reversed(metadata.sorted_tables):
             connection.execute(delete(table))
-        self._digest = hashlib.sha256()
-        manifest = self._read_members(connection, source)
-        if manifest["format"] != FORMAT or manifest["revision"] != revision:
-            raise BackupError(
-                f"{source}: was made at revision {manifest['revision']}, this version needs {revision}; "
-                "restore it with the version that made it, then upgrade"
-            )
-        _settle(connection, manifest["made_at"], send_queue)
+        members = read_members(self._source)
+        head = open_backup(members, self._source, self._revision)
+        tables = {table.name: table for table in TABLES}
+        for member in members:
+            kind, _, name = member.name.partition("/")
+            if kind == "content":
+                self._put_content(connection, int(name), member)
+            elif kind == "rows":
+                for rows in row_pages(tables[name], member):
+                    connection.execute(insert(tables[name]), rows)
+        _settle(connection, head["made_at"], send_queue)
         return connection.scalar(select(func.count()).select_from(maildrop_entry)) or 0
 
-    def _read_members(self, connection: Connection, source: Path) -> dict[str, Any]:
-        tables = {table.name: table for table in TABLES}
-        with tarfile.open(source, "r|gz") as tar:
-            for member in tar:
-                file = tar.extractfile(member)
-                kind, _, name = member.name.partition("/")
-                if file is None:
-                    raise ValueError(f"{member.name} is no file")
-                if kind == "manifest.json":
-                    manifest: dict[str, Any] = json.load(file)
-                    if manifest["sha256"] != self._digest.hexdigest():
-                        raise ValueError("its SHA-256 is another than its manifest says")
-                    return manifest
-                self._digest.update(f"{member.name} {member.size}\n".encode())
-                reader: Any = HashingReader(file, self._digest)
-                if kind == "content":
-                    self._put_content(connection, int(name), member.size, reader)
-                else:
-                    self._put_rows(connection, tables[name], file)
-        raise ValueError("it has no manifest")
+    def remove_files(self) -> None:
+        for name in self._files:
+            (self._contents / name).unlink(missing_ok=True)
 
-    def _put_content(self, connection: Connection, number: int, size: int, reader: IO[bytes]) -> None:
-        values: dict[str, Any] = {"id": number, "size_octets": size}
-        if size <= self._inline_octets:
-            values["body"] = reader.read(size)
-        else:
-            values["file"] = self._write_file(reader)
-        connection.execute(insert(content).values(values))
+    def _put_content(self, connection: Connection, number: int, member: Member) -> None:
+        staged = stage(self._contents, self._inline_octets, member)
+        if staged.file:
+            self._files.append(staged.file)
+        connection.execute(insert(content).values(id=number, **asdict(staged)))
 
-    def _write_file(self, reader: IO[bytes]) -> str:
-        token = secrets.token_hex(16)
-        path = self._contents / token[:2] / token
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._written.append(path)
-        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            while block := reader.read(BLOCK_OCTETS):
+
+def open_backup(members: Iterator[Member], source: Path, revision: str) -> dict[str, Any]:
+    """Take the head off, and see that its rows fit the tables of `revision`. Raises BackupError."""
+    head = read_head(next(members), source)
+    if head["revision"] != revision:
+        raise BackupError(
+            f"{source}: was made at revision {head['revision']}, this version needs {revision}; "
+            "restore it with the version that made it, then upgrade"
+        )
+    return head
+
+
+def stage(contents: Path, inline_octets: int, member: Member) -> StagedContent:
+    """A content from a backup, ready for its row; when it raises, no file is left. Raises OSError, BackupError."""
+    if member.size <= inline_octets:
+        return StagedContent(member.size, member.read(), None)
+    name = new_file_name()
+    path = contents / name
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with open(path, "xb", opener=open_private) as file:
+            while block := member.octets.read(BLOCK_OCTETS):
                 file.write(block)
             file.flush()
             os.fsync(file.fileno())
-        return f"{token[:2]}/{token}"
+        sync_folders(contents, name)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return StagedContent(member.size, None, name)
 
-    def _put_rows(self, connection: Connection, table: Table, lines: IO[bytes]) -> None:
-        binary = [column.name for column in table.c if isinstance(column.type, LargeBinary)]
-        while chunk := list(islice(lines, PAGE_ROWS)):
-            rows = []
-            for line in chunk:
-                self._digest.update(line)
-                row = json.loads(line)
-                rows.append(row | {name: base64.b64decode(row[name]) for name in binary if row[name] is not None})
-            connection.execute(insert(table), rows)
+
+def row_pages(table: Table, member: Member) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a table, some at a time, as they were. Raises ValueError or KeyError when they are none."""
+    binary = [column.name for column in table.c if isinstance(column.type, LargeBinary)]
+    lines = member.lines()
+    while chunk := list(islice(lines, PAGE_ROWS)):
+        rows = [json.loads(line) for line in chunk]
+        yield [row | {name: base64.b64decode(row[name]) for name in binary if row[name] is not None} for row in rows]
 
 
 def _settle(connection: Connection, made_at: str, send_queue: bool) -> None:

@@ -1,101 +1,111 @@
-"""Writes the database and the content of a host, running or not, as one backup file.
+"""Writes the database and the content of a host, running or not, as one backup file (`archive` says its form).
 
-The file is a gzipped tar: `content/ID` for each content, then `rows/TABLE` as JSON lines, then `manifest.json` with
-the SHA-256 over all that came before. One reading transaction sees one moment, and no writer waits for it. A content
-file that was removed meanwhile is left out together with the rows that need it. Neighbours: `restoring` reads it back.
+One reading transaction sees one moment, and no writer waits for it. A content file that was removed meanwhile is left
+out together with the rows that need it. What was written is read back before the file gets its name. Neighbours:
+`restoring` reads it.
 """
 
 import base64
+import fcntl
 import gzip
-import hashlib
 import io
 import json
 import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
+from mailstack.store.archive import ArchiveWriter, BackupError, verify_archive
+from mailstack.store.content_files import open_private, sync_folder
 from mailstack.store.database import Database
 from mailstack.store.schema import content, delivery, maildrop_entry, message, metadata, panel_session
 
-FORMAT = 1
 PAGE_ROWS = 500
 TABLES = tuple(table for table in metadata.sorted_tables if table not in (content, panel_session))
 """What is kept as rows, in the order that references allow. Nobody stays signed in through a restore."""
 
 
-class BackupError(Exception):
-    """A backup that cannot be written, read or restored: what, why and the mend."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A backup that was made."""
+
+    size_octets: int
+    left_out: int
+    """Contents whose file was gone."""
 
 
-class HashingReader(io.RawIOBase):
-    """Passes octets on and adds them to a digest."""
-
-    def __init__(self, source: IO[bytes], digest: Any) -> None:
-        self._source = source
-        self._digest = digest
-
-    def read(self, size: int = -1) -> bytes:
-        """The next octets, at most `size`."""
-        data = self._source.read(size)
-        self._digest.update(data)
-        return data
-
-
-def write_backup(database: Database, contents: Path, target: Path, *, revision: str, now: datetime) -> tuple[int, int]:
-    """Write a backup to a file that is not there yet; it gets its name once it is whole and on the disk.
-
-    Returns:
-        Its size in octets, and the number of contents left out because their file was gone.
+def write_backup(database: Database, contents: Path, target: Path, *, revision: str, now: datetime) -> Written:
+    """Write a backup to a file that is not there yet; it gets its name once it is on the disk and was read back.
 
     Raises:
-        BackupError: the file is there already, or a content file is damaged.
+        BackupError: the file is there already, another run writes it, a content file is damaged, or what was written
+            cannot be read back.
         OSError: the disk does not take it; nothing is left behind.
         StoreTrouble: the database fails now.
     """
     if target.exists():
-        raise BackupError(f"{target}: is there already and is not overwritten; name another file")
+        raise _is_there(target)
+    head = {"revision": revision, "made_at": now.isoformat(timespec="seconds")}
+    with _part_of(target) as (part, file):
+        left_out = database.read_now(lambda connection: _write(connection, contents, file, head))
+        verify_archive(part)
+        size = part.stat().st_size
+        try:
+            os.link(part, target)  # unlike a rename it never overwrites
+        except FileExistsError:
+            raise _is_there(target) from None
+    sync_folder(target.parent)
+    return Written(size, left_out)
+
+
+def _is_there(target: Path) -> BackupError:
+    return BackupError(f"{target}: is there already and is not overwritten; name another file")
+
+
+@contextmanager
+def _part_of(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """The file that becomes `target`, locked against another run and removed in the end."""
     part = target.with_name(target.name + ".part")
-    head = {"format": FORMAT, "revision": revision, "made_at": now.isoformat(timespec="seconds")}
-    try:
-        left_out = database.read_now(lambda connection: _write(connection, contents, part, head))
-        os.link(part, target)  # unlike a rename it never overwrites
-    except FileExistsError:
-        raise BackupError(f"{target}: is there already and is not overwritten; name another file") from None
-    finally:
-        part.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return target.stat().st_size, left_out
+    with open(part, "ab", opener=open_private) as file:
+        busy = BackupError(f"{part}: another backup writes it now; wait for it, or name another file")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
+        except (BlockingIOError, FileNotFoundError):
+            raise busy from None
+        if not is_ours:  # another run ended between the two calls
+            raise busy
+        try:
+            yield part, file
+        finally:
+            part.unlink(missing_ok=True)
 
 
-def _write(connection: Connection, contents: Path, part: Path, head: dict[str, Any]) -> int:
-    digest = hashlib.sha256()
-    part.unlink(missing_ok=True)  # what a killed run left
-    with open(part, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-        with (
-            gzip.GzipFile(fileobj=file, mode="wb", compresslevel=3) as packed,
-            tarfile.open(fileobj=packed, mode="w|") as tar,
-        ):
-            gone = _add_contents(connection, contents, tar, digest)
-            for table in TABLES:
-                _add_rows(connection, table, gone, tar, digest)
-            manifest = json.dumps({**head, "sha256": digest.hexdigest()}).encode()
-            _add(tar, "manifest.json", len(manifest), io.BytesIO(manifest), digest)
-        file.flush()
-        os.fsync(file.fileno())
+def _write(connection: Connection, contents: Path, file: IO[bytes], head: dict[str, Any]) -> int:
+    file.truncate(0)  # what a killed run left, or a try before a lost connection
+    with (
+        gzip.GzipFile("", fileobj=file, mode="wb", compresslevel=3) as packed,
+        tarfile.open(fileobj=packed, mode="w|") as tar,
+    ):
+        archive = ArchiveWriter(tar, head)
+        gone = _add_contents(connection, contents, archive)
+        for table in TABLES:
+            _add_rows(connection, table, gone, archive)
+        archive.finish()
+    file.flush()
+    os.fsync(file.fileno())
+    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # it is read back from the disk, not from memory
     return len(gone)
 
 
-def _add_contents(connection: Connection, contents: Path, tar: tarfile.TarFile, digest: Any) -> set[int]:
+def _add_contents(connection: Connection, contents: Path, archive: ArchiveWriter) -> set[int]:
     """Add every content; the numbers of those whose file was removed since the transaction began."""
     gone: set[int] = set()
     last = -1
@@ -110,7 +120,7 @@ def _add_contents(connection: Connection, contents: Path, tar: tarfile.TarFile, 
             with source:
                 if name and os.fstat(source.fileno()).st_size != size:
                     raise BackupError(f"{contents / name}: is not {size} octets long; the disk or a person damaged it")
-                _add(tar, f"content/{number}", size, source, digest)
+                archive.add(f"content/{number}", size, source)
         last = rows[-1].id
     return gone
 
@@ -121,14 +131,14 @@ def _open(connection: Connection, contents: Path, number: int, name: str | None)
     return io.BytesIO(connection.scalar(select(content.c.body).where(content.c.id == number)) or b"")
 
 
-def _add_rows(connection: Connection, table: Table, gone: set[int], tar: tarfile.TarFile, digest: Any) -> None:
+def _add_rows(connection: Connection, table: Table, gone: set[int], archive: ArchiveWriter) -> None:
     with tempfile.TemporaryFile() as lines:
         for row in _whole_rows(connection, table, gone):
             plain = {key: base64.b64encode(v).decode() if isinstance(v, bytes) else v for key, v in row.items()}
             lines.write(json.dumps(plain).encode() + b"\n")
         size = lines.tell()
         lines.seek(0)
-        _add(tar, f"rows/{table.name}", size, lines, digest)
+        archive.add(f"rows/{table.name}", size, lines)
 
 
 def _whole_rows(connection: Connection, table: Table, gone: set[int]) -> Iterator[RowMapping | dict[str, Any]]:
@@ -143,11 +153,3 @@ def _whole_rows(connection: Connection, table: Table, gone: set[int]) -> Iterato
         if table is delivery and row["message_id"] in of_gone and row["state"] in ("waiting", "held"):
             continue
         yield {**row, "content_id": None} if table is message and row["content_id"] in gone else row
-
-
-def _add(tar: tarfile.TarFile, name: str, size: int, source: IO[bytes], digest: Any) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = size
-    member.mode = 0o600
-    digest.update(f"{name} {size}\n".encode())
-    tar.addfile(member, HashingReader(source, digest))

@@ -1,11 +1,14 @@
 """A host is backed up by one command and restored by another."""
 
+import fcntl
 import gzip
+import os
 import shutil
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from sqlalchemy import insert, select
 
 from mailstack.store import migrate
@@ -79,7 +82,7 @@ def test_a_restored_host_has_every_octet_and_unique_id(shell: Shell, tmp_path: P
 def test_a_content_file_that_goes_meanwhile_takes_its_entry_along(shell: Shell, tmp_path: Path) -> None:
     fill(shell)
     (shell.folder / "content" / "ab" / "abcd").unlink()
-    assert "1 mails left out" in shell.run("backup", str(tmp_path / "a")).stderr
+    assert "1 mail left out" in shell.run("backup", str(tmp_path / "a")).stderr
     emptied(shell)
     shell.run("restore", str(tmp_path / "a"))
     assert mails(shell) == {"u0": SMALL}
@@ -122,14 +125,68 @@ def test_octets_that_changed_are_found_and_nothing_is_restored(shell: Shell, tmp
     fill(shell)
     backup = tmp_path / "a"
     shell.run("backup", str(backup))
+    assert "is whole" in shell.says("backup", "--verify", str(backup))
     whole = gzip.decompress(backup.read_bytes())
     emptied(shell)
-    for old, new in (
-        (b"small", b"smell"),
-        (b"\xff large", b"\xff lurge"),
-        (b"alice@example.org", b"alise@example.org"),
+    for old, new, member in (
+        (b"small", b"smell", "content/"),
+        (b"\xff large", b"\xff lurge", "content/"),
+        (b"alice@example.org", b"alise@example.org", "rows/message"),
+        (b"content/1", b"kontent/1", "head.json"),
+        (b'"local"', b'"lokal"', "rows/domain"),
+        (b'"local_part": "ann"', b'"local_part", "ann"', "rows/account"),
     ):
+        assert old in whole
         backup.write_bytes(gzip.compress(whole.replace(old, new, 1)))
-        assert "no whole backup" in shell.refusal("restore", str(backup))
+        for refusal in (shell.refusal("restore", str(backup)), shell.refusal("backup", "--verify", str(backup))):
+            assert "no whole backup" in refusal
+            assert f"damaged at {member}" in refusal or f"damaged after {member}" in refusal
     assert mails(shell) == {}
     assert not [path for path in (shell.folder / "content").glob("*/*") if path.is_file()]
+
+
+def test_two_runs_do_not_write_one_file(shell: Shell, tmp_path: Path) -> None:
+    fill(shell)
+    backup, part = tmp_path / "a", tmp_path / "a.part"
+    with part.open("wb") as other:
+        other.write(b"what a killed run left")
+        other.flush()
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert "another backup writes it now" in shell.refusal("backup", str(backup))
+        assert part.exists()
+    shell.run("backup", str(backup))
+    assert [path.name for path in tmp_path.glob("a*")] == ["a"]
+
+
+def test_what_cannot_be_read_back_gets_no_name(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(shell)
+    backup = tmp_path / "a"
+    fsync = os.fsync
+
+    def spoil(descriptor: int) -> None:
+        fsync(descriptor)
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("a.part"):
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - 30)
+
+    monkeypatch.setattr(os, "fsync", spoil)
+    assert "no whole backup" in shell.refusal("backup", str(backup))
+    assert not list(tmp_path.glob("a*"))
+
+
+def test_a_restored_file_and_its_folders_are_durable(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(shell)
+    shell.run("backup", str(tmp_path / "a"))
+    emptied(shell)
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    shell.run("restore", str(tmp_path / "a"))
+    [file] = [path for path in (shell.folder / "content").glob("*/*") if path.is_file()]
+    assert {str(file), str(file.parent), str(file.parent.parent)} <= set(synced)
