@@ -170,9 +170,9 @@ def plain(value: object) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 mail`, `2 mails`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """`1 mail`, `2 mails`; `nouns` is the plural when it is another."""
+    return f"{number} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def all_pages(page: Callable[[Any], list[T]], key: Callable[[T], Any], first: Any, size: int) -> Iterator[T]:

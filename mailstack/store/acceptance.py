@@ -124,7 +124,7 @@ def _write(connection: Connection, kept: list[tuple[PreparedLetter, Kept]]) -> N
             events += _alias_events(queue_id, now, addressed)
         deliveries += _delivery_rows(letter, verdict)
         events += [event_row(queue_id, now, "held", recipient, verdict.held_by) for recipient in verdict.held]
-    _insert_entries(connection, entries)
+    insert_entries(connection, entries)
     insert_rows(connection, delivery, deliveries)
     record_events(connection, events)
 
@@ -184,7 +184,8 @@ def _content_row(content_id: int, letter: PreparedLetter) -> Row:
     return {"id": content_id, "size_octets": staged.size_octets, "body": staged.body, "file": staged.file}
 
 
-def _insert_entries(connection: Connection, entries: list[Row]) -> None:
+def insert_entries(connection: Connection, entries: list[Row]) -> None:
+    """Put entries into maildrops, and count them there. None has an unique-id that its account has already."""
     if not entries:
         return
     insert_rows(connection, maildrop_entry, entries)
@@ -266,7 +267,7 @@ def deliver_to_maildrops(connection: Connection, queue_id: str, copies: Sequence
         if copy.account_id in alive:
             alive.remove(copy.account_id)
             entries.append(_entry_row(queue_id, found.content_id, found.size_octets, copy, now))
-    _insert_entries(connection, entries)
+    insert_entries(connection, entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import smtplib
 import threading
 from pathlib import Path
 
-from tests.host import PASSWORD, Host, letter
+from tests.host import PASSWORD, Host, letter, wait_until
 
 ANN = "ann@example.test"
 
@@ -52,3 +52,30 @@ def test_a_running_host_is_backed_up_whole(tmp_path: Path) -> None:
             restored = fetch(twin)
         assert restored
         assert all(before[unique] == mail for unique, mail in restored.items() if unique in before)
+
+
+def test_an_account_that_was_removed_comes_back_into_the_running_host(tmp_path: Path) -> None:
+    host = Host(tmp_path / "host", settings={"smtp": {"check_sender_domain": False}}).init()
+    host.add_domain("example.test")
+    host.add_account(ANN)
+    with host.start():
+        for number in range(3):
+            deliver(host, number)
+        before = fetch(host)
+        host.command("backup", str(tmp_path / "a"))
+        host.command("account", "remove", ANN)
+        wait_until(lambda: is_refused(host), "the log-in of an account that is gone is refused")
+        host.command("restore", str(tmp_path / "a"), "--account", ANN)
+        wait_until(lambda: not is_refused(host), "the account may log in again")
+        deliver(host, 3)
+        after = fetch(host)
+    assert {unique: mail for unique, mail in after.items() if unique in before} == before
+    assert len(after) == 4
+
+
+def is_refused(host: Host) -> bool:
+    try:
+        fetch(host)
+    except poplib.error_proto:
+        return True
+    return False
