@@ -1,5 +1,6 @@
 """`mailstack backup FILE`: the database and all mail in one file, by `store/snapshot`."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,9 +8,13 @@ import click
 
 from mailstack.cli.db import require_head
 from mailstack.cli.host import Host, counted, pass_host
+from mailstack.cli.root import explain
+from mailstack.management.acts import now_micros
 from mailstack.store import migrate
-from mailstack.store.archive import verify_archive
-from mailstack.store.snapshot import write_backup
+from mailstack.store.archive import BackupError, verify_archive
+from mailstack.store.backup_runs import BackupRun, remember_run
+from mailstack.store.database import StoreTrouble
+from mailstack.store.snapshot import Written, write_backup
 
 
 @click.command("backup")
@@ -26,8 +31,27 @@ def command(host: Host, file: Path, verify: bool) -> None:
         click.echo(f"{file}: is whole, {counted(verify_archive(file), 'member')}")
         return
     require_head(host)
-    done = write_backup(host.database, Path(host.config.content), file, revision=migrate.head(), now=datetime.now(UTC))
+    done = _write(host, file)
     click.echo(f"{file}: {done.size_octets} octets, read back and whole")
     if done.left_out:
         mails = counted(done.left_out, "mail")
         click.echo(f"{mails} left out, as the file was removed meanwhile, or is lost", err=True)
+
+
+def _write(host: Host, file: Path) -> Written:
+    """Write it, and remember how that went."""
+    place = str(file.absolute())
+    try:
+        done = write_backup(
+            host.database, Path(host.config.content), file, revision=migrate.head(), now=datetime.now(UTC)
+        )
+    except (BackupError, OSError, StoreTrouble) as error:
+        with suppress(StoreTrouble):  # what made the backup fail may make this fail too
+            _remember(host, BackupRun(now_micros(), place, None, explain(error)))
+        raise
+    _remember(host, BackupRun(now_micros(), place, done.size_octets))
+    return done
+
+
+def _remember(host: Host, run: BackupRun) -> None:
+    host.database.write_now(lambda connection: remember_run(connection, run))

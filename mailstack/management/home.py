@@ -16,6 +16,7 @@ from mailstack.management import queue
 from mailstack.management.actor import Actor
 from mailstack.management.acts import for_people
 from mailstack.policy.explain import explain_text
+from mailstack.store.backup_runs import MEND, backup_trouble
 from mailstack.store.open_mail import Backlog
 from mailstack.store.schema import account, domain, mailbox, micros
 from mailstack.store.tally import HOUR_MICROS, read_counts
@@ -114,6 +115,7 @@ def attention(connection: Connection, actor: Actor, backlogs: Sequence[Backlog],
     """What needs attention, the urgent first; `backlogs` are the actor's (`queue.backlogs`)."""
     found = [
         *_nothing_yet(connection, actor),
+        *_backup(connection, actor, now),
         *_frozen(connection, actor),
         *_held(connection, actor),
         *_failing(backlogs, now),
@@ -126,6 +128,13 @@ def _nothing_yet(connection: Connection, actor: Actor) -> list[Attention]:
     if not actor.all_domains or connection.scalar(select(domain.c.id).limit(1)) is not None:
         return []
     return [Attention(Topic.DOMAINS, "There is no domain yet: no mail is taken", "Add the first one", is_urgent=True)]
+
+
+def _backup(connection: Connection, actor: Actor, now: datetime) -> list[Attention]:
+    trouble, error = backup_trouble(connection, now) if actor.all_domains else ("", "")
+    if not trouble:
+        return []
+    return [Attention(Topic.HOST, trouble[:1].upper() + trouble[1:], MEND[:1].upper() + MEND[1:], words=error)]
 
 
 def _frozen(connection: Connection, actor: Actor) -> list[Attention]:

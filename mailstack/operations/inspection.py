@@ -15,6 +15,7 @@ from mailstack.operations.findings import Finding
 from mailstack.operations.inspect_files import inspect_files
 from mailstack.operations.inspect_ports import inspect_ports
 from mailstack.store import migrate
+from mailstack.store.backup_runs import MEND, backup_trouble
 from mailstack.store.database import Database, DatabaseUrlError, StoreTrouble
 from mailstack.store.directory import Directory, DomainKind, load_directory
 
@@ -28,7 +29,7 @@ def inspect_host(config: Config, now: datetime) -> list[Finding]:
         *_certificate(config, now),
         *inspect_ports(config),
         *_smarthost(config),
-        *_database(config),
+        *_database(config, now),
     ]
 
 
@@ -63,7 +64,7 @@ def _smarthost(config: Config) -> Iterator[Finding]:
         yield Finding(f"outbound: {outbound.smarthost_password_file} cannot be read; check its path, owner and mode")
 
 
-def _database(config: Config) -> Iterator[Finding]:
+def _database(config: Config, now: datetime) -> Iterator[Finding]:
     try:
         database = Database.open(config.database, config.data)
     except DatabaseUrlError as error:
@@ -81,10 +82,17 @@ def _database(config: Config) -> Iterator[Finding]:
             directory = database.read_now(lambda connection: load_directory(connection, config.hostname))
             if directory is not None:
                 yield from _directory(directory)
+            yield from _backup(*database.read_now(lambda connection: backup_trouble(connection, now)))
     except StoreTrouble as error:
         yield Finding(f"database: {error}; see that it runs and that we may use it")
     finally:
         database.close()
+
+
+def _backup(trouble: str, error: str) -> Iterator[Finding]:
+    if trouble:
+        why = f" (the last run failed: {error})" if error else ""
+        yield Finding(f"backup: {trouble}{why}; {MEND}", is_wrong=False)
 
 
 def _directory(directory: Directory) -> Iterator[Finding]:

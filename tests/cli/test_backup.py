@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from mailstack.store import migrate
+from mailstack.store.backup_runs import backup_runs
 from mailstack.store.database import Database
 from mailstack.store.restoring import restore_backup
 from mailstack.store.schema import account, content, delivery, maildrop_entry
@@ -190,3 +191,21 @@ def test_a_restored_file_and_its_folders_are_durable(
     shell.run("restore", str(tmp_path / "a"))
     [file] = [path for path in (shell.folder / "content").glob("*/*") if path.is_file()]
     assert {str(file), str(file.parent), str(file.parent.parent)} <= set(synced)
+
+
+def test_each_run_is_remembered(shell: Shell, tmp_path: Path) -> None:
+    fill(shell)
+    assert "backup: no backup was ever made; make one each day" in shell.run("check").stdout
+    missing = tmp_path / "nowhere" / "a"
+    shell.refusal("backup", str(missing))
+    assert f"no backup was ever made (the last run failed: {missing}.part: No such file" in shell.run("check").stdout
+    shell.run("backup", str(tmp_path / "a"))
+    assert "backup" not in shell.run("check").stdout
+    shell.refusal("backup", str(tmp_path / "a"))
+    database = shell.database()
+    runs = database.read_now(backup_runs)
+    database.close()
+    assert runs.last is not None
+    assert "not overwritten" in runs.last.error
+    assert runs.last_good is not None
+    assert (runs.last_good.place, runs.last_good.size_octets) == (f"{tmp_path}/a", (tmp_path / "a").stat().st_size)

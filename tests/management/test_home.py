@@ -10,6 +10,7 @@ from mailstack.management.actor import Actor
 from mailstack.management.domains import DomainTerms
 from mailstack.management.home import Attention, Over
 from mailstack.store import schema
+from mailstack.store.backup_runs import BackupRun, remember_run
 from mailstack.store.database import Connection, Database
 from mailstack.store.passwords import PasswordHashes
 from mailstack.store.schema import micros
@@ -36,6 +37,7 @@ def host(each_database: Database) -> Database:
             domains.add(connection, ROOT, name, DomainTerms())
         for local in ("ann", "ben", "cat"):
             accounts.add(connection, ROOT, f"{local}@example.test", PasswordHashes("hash", "scram"), 1000)
+        remember_run(connection, BackupRun(micros(NOW - timedelta(hours=47)), "/backups/1", 1000))
 
     each_database.write_now(fill)
     return each_database
@@ -48,6 +50,27 @@ def test_a_new_host_needs_a_domain(database: Database) -> None:
 
 def test_all_is_well(host: Database) -> None:
     assert [seen(host, actor) for actor in (ROOT, OLGA, SVEN)] == [[], [], []]
+
+
+def test_a_backup_that_is_old(host: Database) -> None:
+    def fail(connection: Connection) -> None:
+        remember_run(connection, BackupRun(micros(NOW), "/backups/2", None, "the disk is full"))
+
+    host.write_now(fail)
+    assert seen(host, ROOT) == []
+    for age, words in ((timedelta(days=2), "2 days"), (timedelta(days=9, hours=23), "9 days")):
+        old = BackupRun(micros(NOW - age), "/backups/1", 1000)
+        host.write_now(lambda connection, run=old: (remember_run(connection, run), fail(connection)))
+        [one] = seen(host, ROOT)
+        assert (one.what, one.words) == (f"The last backup is {words} old", "the disk is full")
+        assert seen(host, OLGA) == []
+
+
+def test_a_backup_that_was_never_made(database: Database) -> None:
+    database.write_now(lambda connection: domains.add(connection, ROOT, "example.test", DomainTerms()))
+    [one] = seen(database, ROOT)
+    assert one.what == "No backup was ever made"
+    assert "mailstack backup FILE" in one.mend
 
 
 def test_what_needs_attention_and_for_whom(host: Database) -> None:
