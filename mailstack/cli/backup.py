@@ -10,6 +10,7 @@ from mailstack.cli.db import require_head
 from mailstack.cli.host import Host, counted, pass_host
 from mailstack.cli.root import explain
 from mailstack.management.acts import now_micros
+from mailstack.operations.host_files import host_files
 from mailstack.store import migrate
 from mailstack.store.archive import BackupError, verify_archive
 from mailstack.store.backup_runs import BackupRun, remember_run
@@ -24,8 +25,8 @@ from mailstack.store.snapshot import Written, write_backup
 def command(host: Host, file: Path, verify: bool) -> None:
     """Write the database and all mail to a new FILE, beside a running server too; `mailstack restore` reads it.
 
-    FILE gets its name once it was read back. The config, the TLS key and secret files are not in it. Keep it as secret
-    as the mail.
+    FILE gets its name once it was read back. The config, the TLS key and files with passwords are in it: keep it as
+    secret as those.
     """
     if verify:
         click.echo(f"{file}: is whole, {counted(verify_archive(file), 'member')}")
@@ -36,6 +37,8 @@ def command(host: Host, file: Path, verify: bool) -> None:
     if done.left_out:
         mails = counted(done.left_out, "mail")
         click.echo(f"{mails} left out, as the file was removed meanwhile, or is lost", err=True)
+    for one in done.unread:
+        click.echo(f"left out: {one}; copy it yourself, or let the one who makes backups read it", err=True)
 
 
 def _write(host: Host, file: Path) -> Written:
@@ -43,7 +46,12 @@ def _write(host: Host, file: Path) -> Written:
     place = str(file.absolute())
     try:
         done = write_backup(
-            host.database, Path(host.config.content), file, revision=migrate.head(), now=datetime.now(UTC)
+            host.database,
+            Path(host.config.content),
+            file,
+            revision=migrate.head(),
+            now=datetime.now(UTC),
+            files=host_files(host.config, host.config_file),
         )
     except (BackupError, OSError, StoreTrouble) as error:
         with suppress(StoreTrouble):  # what made the backup fail may make this fail too

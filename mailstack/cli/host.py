@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mailstack.config import Config
     from mailstack.management.actor import Actor
     from mailstack.store.content import ContentStore
@@ -37,11 +39,18 @@ class Host:
         self._opened: Database | None = None
 
     @cached_property
+    def config_file(self) -> "Path":
+        """The config; ConfigError when there is none."""
+        from mailstack.config_file import find_config
+
+        return find_config(self._config_named, os.environ)
+
+    @cached_property
     def config(self) -> "Config":
         """The settings; ConfigError when they cannot be used."""
-        from mailstack.config_file import find_config, load_config
+        from mailstack.config_file import load_config
 
-        return load_config(find_config(self._config_named, os.environ), os.environ)
+        return load_config(self.config_file, os.environ)
 
     @cached_property
     def database(self) -> "Database":

@@ -6,7 +6,6 @@ tables; the command line adds the first limits and, for a demo, the accounts.
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from mailstack.config import Config, Listen
 from mailstack.config_file import load_config
 from mailstack.config_values import parse_hostname
 from mailstack.operations.certificates import make_self_signed, write_certificate
-from mailstack.operations.rights import find_user
+from mailstack.operations.rights import find_user, give
 from mailstack.store import migrate
 
 CONFIG = "mailstack.toml"
@@ -133,6 +132,6 @@ def create_host(
     (data / DATABASE).chmod(0o600)  # people's mail; SQLite gives its other files the same mode
     if owner is not None:
         for path in (data, *data.rglob("*")):
-            os.chown(path, owner.uid, owner.gid)
+            give(path, owner)
     unfinished.rename(file)
     return config

@@ -60,6 +60,11 @@ def find_user(name: str) -> User:
     return _with_groups(entry)
 
 
+def give(path: Path, user: User) -> None:
+    """Make a user, and his first group, the owner. Raises OSError."""
+    os.chown(path, user.uid, user.gid)
+
+
 def present_user() -> User:
     """The user who runs this process."""
     try:

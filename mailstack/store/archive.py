@@ -1,7 +1,7 @@
 """The form of a backup file: a gzipped tar, written and read in one go, where each member is known by its SHA-256.
 
-`head.json` comes first and says what it is; `file/SETTING`, `content/ID` and `rows/TABLE` (JSON lines) follow; `sums`
-comes last, a line `SHA-256 SIZE NAME` for each member before it: a file without it was never finished. Memory is
+`head.json` comes first and says what it is; then come `file/SETTING`, `content/ID` and `rows/TABLE` (JSON lines), and
+last `sums`, a line `SHA-256 SIZE NAME` for each member before it: a file without it was never finished. Memory is
 bounded however many members there are. Neighbours: `snapshot` fills it, `restoring` and `picking` take out.
 """
 

@@ -13,7 +13,7 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,10 +39,28 @@ class Written:
     size_octets: int
     left_out: int
     """Contents whose file was gone."""
+    unread: tuple[str, ...] = ()
+    """Files of the host that could not be read, and why."""
 
 
-def write_backup(database: Database, contents: Path, target: Path, *, revision: str, now: datetime) -> Written:
+def write_backup(
+    database: Database,
+    contents: Path,
+    target: Path,
+    *,
+    revision: str,
+    now: datetime,
+    files: Mapping[str, Path] | None = None,
+) -> Written:
     """Write a backup to a file that is not there yet; it gets its name once it is on the disk and was read back.
+
+    Args:
+        database: at `revision`.
+        contents: the content folder.
+        target: the file to make.
+        revision: the version of the tables.
+        now: the present.
+        files: what else belongs to the host, small files by the names they get in the backup.
 
     Raises:
         BackupError: the file is there already, another run writes it, a content file is damaged, or what was written
@@ -54,7 +72,8 @@ def write_backup(database: Database, contents: Path, target: Path, *, revision: 
         raise _is_there(target)
     head = {"revision": revision, "made_at": now.isoformat(timespec="seconds")}
     with _part_of(target) as (part, file):
-        left_out = database.read_now(lambda connection: _write(connection, contents, file, head))
+        texts, unread = _read_files(files or {})
+        left_out = database.read_now(lambda connection: _write(connection, contents, file, head, texts))
         verify_archive(part)
         size = part.stat().st_size
         try:
@@ -62,7 +81,7 @@ def write_backup(database: Database, contents: Path, target: Path, *, revision: 
         except FileExistsError:
             raise _is_there(target) from None
     sync_folder(target.parent)
-    return Written(size, left_out)
+    return Written(size, left_out, unread)
 
 
 def _is_there(target: Path) -> BackupError:
@@ -88,13 +107,27 @@ def _part_of(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
             part.unlink(missing_ok=True)
 
 
-def _write(connection: Connection, contents: Path, file: IO[bytes], head: dict[str, Any]) -> int:
+def _read_files(files: Mapping[str, Path]) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    texts, unread = {}, []
+    for name, path in files.items():
+        try:
+            texts[name] = path.read_bytes()
+        except OSError as error:
+            unread.append(f"{path}: {error.strerror}")
+    return texts, tuple(unread)
+
+
+def _write(
+    connection: Connection, contents: Path, file: IO[bytes], head: dict[str, Any], texts: Mapping[str, bytes]
+) -> int:
     file.truncate(0)  # what a killed run left, or a try before a lost connection
     with (
         gzip.GzipFile("", fileobj=file, mode="wb", compresslevel=3) as packed,
         tarfile.open(fileobj=packed, mode="w|") as tar,
     ):
         archive = ArchiveWriter(tar, head)
+        for name, text in texts.items():
+            archive.add(f"file/{name}", len(text), io.BytesIO(text))
         gone = _add_contents(connection, contents, archive)
         for table in TABLES:
             _add_rows(connection, table, gone, archive)

@@ -133,7 +133,7 @@ def test_octets_that_changed_are_found_and_nothing_is_restored(shell: Shell, tmp
         (b"small", b"smell", "content/"),
         (b"\xff large", b"\xff lurge", "content/"),
         (b"alice@example.org", b"alise@example.org", "rows/message"),
-        (b"content/1", b"kontent/1", "head.json"),
+        (b"content/1", b"kontent/1", "file/tls.key"),
         (b'"local"', b'"lokal"', "rows/domain"),
         (b'"local_part": "ann"', b'"local_part", "ann"', "rows/account"),
     ):
