@@ -19,6 +19,21 @@ def open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each for the owner of the one above when root makes it."""
+    if not folder.exists():
+        make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        give_as_folder(folder)
+
+
+def give_as_folder(path: Path) -> None:
+    """What root makes beside a server belongs to the owner of its folder, who is the server."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def sync_folders(contents: Path, name: str) -> None:
     """Make the names of a content file durable, which was fsynced itself.
 

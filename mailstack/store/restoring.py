@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mailstack.store.archive import BLOCK_OCTETS, BackupError, Member, read_head, read_members, verify_archive
 from mailstack.store.content import StagedContent
-from mailstack.store.content_files import new_file_name, open_private, sync_folders
+from mailstack.store.content_files import give_as_folder, make_folder, new_file_name, open_private, sync_folders
 from mailstack.store.database import Database
 from mailstack.store.schema import account, administrator, content, delivery, domain, mailbox, maildrop_entry, metadata
 from mailstack.store.snapshot import PAGE_ROWS, TABLES
@@ -102,13 +102,14 @@ def stage(contents: Path, inline_octets: int, member: Member) -> StagedContent:
         return StagedContent(member.size, member.read(), None)
     name = new_file_name()
     path = contents / name
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         with open(path, "xb", opener=open_private) as file:
             while block := member.octets.read(BLOCK_OCTETS):
                 file.write(block)
             file.flush()
             os.fsync(file.fileno())
+        give_as_folder(path)
         sync_folders(contents, name)
     except BaseException:
         path.unlink(missing_ok=True)
