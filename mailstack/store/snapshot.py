@@ -76,10 +76,9 @@ def write_backup(
         left_out = database.read_now(lambda connection: _write(connection, contents, file, head, texts))
         verify_archive(part)
         size = part.stat().st_size
-        try:
-            os.link(part, target)  # unlike a rename it never overwrites
-        except FileExistsError:
-            raise _is_there(target) from None
+        if target.exists():  # made meanwhile by somebody else: another run of ours would not have the lock
+            raise _is_there(target)
+        part.rename(target)
     sync_folder(target.parent)
     return Written(size, left_out, unread)
 
@@ -90,7 +89,7 @@ def _is_there(target: Path) -> BackupError:
 
 @contextmanager
 def _part_of(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """The file that becomes `target`, locked against another run and removed in the end."""
+    """The file that becomes `target`, locked against another run; removed when the inside fails."""
     part = target.with_name(target.name + ".part")
     with open(part, "ab", opener=open_private) as file:
         busy = BackupError(f"{part}: another backup writes it now; wait for it, or name another file")
@@ -103,8 +102,9 @@ def _part_of(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
             raise busy
         try:
             yield part, file
-        finally:
+        except BaseException:
             part.unlink(missing_ok=True)
+            raise
 
 
 def _read_files(files: Mapping[str, Path]) -> tuple[dict[str, bytes], tuple[str, ...]]:

@@ -1,5 +1,7 @@
 """`mailstack restore FILE --account A | --domain D`: a part of a backup comes back into a host that is not empty."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +112,14 @@ def test_what_cannot_be_done_is_refused(shell: Shell, backup: str) -> None:
     Path(backup).write_bytes(octets[:-300] + octets[-299:])
     assert "no whole backup" in shell.refusal("restore", backup, "--account", ANN)
     assert listed(shell) == [BEN]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may give files away")
+def test_what_root_restores_belongs_to_the_server(shell: Shell, backup: str) -> None:
+    shell.run("account", "remove", ANN)
+    shutil.rmtree(shell.folder / "content")
+    os.chown(shell.folder, 65534, 65534)
+    shell.run("restore", backup, "--account", ANN)
+    made = [shell.folder / "content", *(shell.folder / "content").rglob("*")]
+    assert len(made) == 3
+    assert {path.stat().st_uid for path in made} == {65534}

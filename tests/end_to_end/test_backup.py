@@ -46,8 +46,12 @@ def test_a_running_host_is_backed_up_whole(tmp_path: Path) -> None:
         load.join()
     assert len(before) == 10
     for number, backup in enumerate(backups):
-        twin = Host(tmp_path / f"new{number}", settings=settings).init()
-        twin.command("restore", str(backup))
+        twin = Host(tmp_path / f"new{number}", settings=settings)
+        if number:
+            host.command("restore", str(backup), "--data", str(twin.folder))
+            twin.ports = host.ports  # which its config names: all of it comes from the backup
+        else:
+            twin.init().command("restore", str(backup))
         with twin.start():
             restored = fetch(twin)
         assert restored
