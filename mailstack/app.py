@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -22,6 +22,8 @@ from admin_ui.app import create_app
 from admin_ui.core.panel import Panel
 from mailstack import maillog
 from mailstack.config import Config
+from mailstack.config_changes import changed, take_live
+from mailstack.config_file import ConfigError
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.housekeeping import Housekeeping, sweep
 from mailstack.login import Logins
@@ -76,13 +78,17 @@ class Host:
 
     Args:
         config: the settings.
+        read_config: reads them anew for `reload`; raises ConfigError.
         reactor: the one reactor.
         listeners: bound, not yet adopted.
         tls: the server's certificate.
     """
 
-    def __init__(self, config: Config, reactor: Any, listeners: Listeners, tls: ServerTls) -> None:
+    def __init__(
+        self, config: Config, read_config: Callable[[], Config], reactor: Any, listeners: Listeners, tls: ServerTls
+    ) -> None:
         self._config = config
+        self._read_config = read_config
         self._reactor = reactor
         self._listeners = listeners
         self._tls = tls
@@ -107,7 +113,7 @@ class Host:
             wake=self._wake,
             arrived=self._arrived,
             random_bits=_chance.getrandbits,
-            terms=Terms(config.limits.held_backlog, config.limits.bulk_recipients, config.limits.bulk_per_hour),
+            terms=_terms(config),
             submitted=self._note_submission,
         )
         self._vacation_replies = VacationReplies(
@@ -143,7 +149,7 @@ class Host:
     def _make_runner(self) -> QueueRunner:
         config, queue = self._config, self._config.queue
         spool = Spool(self._database, self._contents)
-        policy = RetryPolicy(queue.retry, queue.warn_after, queue.give_up_after)
+        policy = _retry_policy(config)
         attempts = Attempts(
             spool,
             Ways(
@@ -187,12 +193,14 @@ class Host:
         gc.freeze()  # what lives as long as the process need not be looked at again
 
     def _keep_house(self) -> None:
-        days = self._config.pop3.expire
         house = self._housekeeping
-        house.each(timedelta(days=1), lambda: sweep(self._database, self._contents, self._mailboxes, days, _now()))
+        house.each(timedelta(days=1), self._sweep)
         house.each(LOOK_EACH, self._health.look)
         house.each(timedelta(minutes=1), lambda: catch_up(self._database, _now()))
         house.each(RENEW_LEASES_EACH, lambda: self._mailboxes.renew_leases(_now()))
+
+    async def _sweep(self) -> None:
+        await sweep(self._database, self._contents, self._mailboxes, self._config.pop3.expire, _now())
 
     def _make_smtp_services(self, secret: bytes) -> None:
         config = self._config
@@ -202,7 +210,7 @@ class Host:
         submission = Submission(
             config, self._keeper, self._intake, room, logins=self._logins, allowances=Allowances(self._database)
         )
-        self._submission = submission
+        self._room, self._inbound, self._submission = room, inbound, submission
         # One bound for strangers and one for our own people: a flood on port 25 keeps nobody from sending.
         from_world, from_us = (_smtp_bounds(config) for _ in range(2))
         self._listen_smtp("smtp", inbound, Service.MX, from_world, secret)
@@ -236,7 +244,7 @@ class Host:
 
     def _make_pop3_services(self, secret: bytes) -> None:
         settings = self._config.pop3
-        retrieval = Retrieval(self._logins, self._mailboxes, self._keeper, settings, _now)
+        self._retrieval = retrieval = Retrieval(self._logins, self._mailboxes, self._keeper, settings, _now)
         bounds = ConnectionBounds(settings.max_connections, settings.max_connections_per_address)
         for name in ("pop3", "pop3s"):
             factory = Pop3ServerFactory(
@@ -298,15 +306,36 @@ class Host:
         self._listeners.adopt(self._reactor, "metrics", site)
 
     def reload(self) -> None:
-        """Read the certificate anew; connections that stand go on."""
+        """Read config and certificate anew; connections that stand go on. When either is wrong, nothing is taken."""
         systemd.notify(systemd.reloading())
         try:
-            self._tls.reload()
-        except TlsFilesError as error:
-            maillog.trouble("certificate", error)
+            wanted = self._read_config()
+            self._tls.reload(wanted.tls.certificate, wanted.tls.key)
+        except (ConfigError, TlsFilesError) as error:
+            maillog.trouble("config" if isinstance(error, ConfigError) else "certificate", error)
+            systemd.notify(systemd.status(f"the reload changed nothing: {error}"))
         else:
-            maillog.log_event("reloaded", what="certificate")
+            self._take(wanted)
         systemd.notify(systemd.READY)
+
+    def _take(self, wanted: Config) -> None:
+        running = take_live(self._config, wanted)
+        taken = ", ".join(changed(self._config, running)) or "nothing"
+        left = ", ".join(changed(running, wanted)) or "nothing"
+        self._config = running
+        for smtp in self._smtp.values():
+            smtp.take_settings(running.smtp)
+        for pop3 in self._pop3.values():
+            pop3.take_settings(running.pop3)
+        self._room.take_settings(running.smtp.max_message_size)
+        self._inbound.take_settings(running)
+        self._submission.take_settings(running)
+        self._retrieval.take_settings(running.pop3)
+        self._intake.take_settings(_terms(running))
+        self._watch.take_settings(running.limits)
+        self._runner.take_settings(_retry_policy(running), running.queue.keep_history)
+        maillog.log_event("reloaded", certificate="read", changed=taken, needs_restart=left)
+        systemd.notify(systemd.status(f"reloaded; changed: {taken}; needs a restart: {left}"))
 
     async def stop(self) -> None:
         """Stop listening, let what runs come to its end within the grace, close the store."""
@@ -332,6 +361,14 @@ class Host:
 
 def _smtp_bounds(config: Config) -> ConnectionBounds:
     return ConnectionBounds(config.smtp.max_connections, config.smtp.max_connections_per_address)
+
+
+def _terms(config: Config) -> Terms:
+    return Terms(config.limits.held_backlog, config.limits.bulk_recipients, config.limits.bulk_per_hour)
+
+
+def _retry_policy(config: Config) -> RetryPolicy:
+    return RetryPolicy(config.queue.retry, config.queue.warn_after, config.queue.give_up_after)
 
 
 def _now() -> datetime:

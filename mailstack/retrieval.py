@@ -49,6 +49,11 @@ class Retrieval:
         self._told = Offers()
         self._told_of: Directory | None = None
 
+    def take_settings(self, settings: Pop3) -> None:
+        """Other offers from now on."""
+        self._settings = settings
+        self._told_of = None
+
     def visit(self, client_address: str) -> "MaildropVisit":
         """An answerer for one session."""
         return MaildropVisit(self, client_address)

@@ -27,11 +27,12 @@ from mailstack.operations.running import mark_running
 from mailstack.store.engine import sqlite_file
 
 
-def serve(config: Config, *, ready: Callable[[], None]) -> None:
+def serve(config: Config, *, read_config: Callable[[], Config], ready: Callable[[], None]) -> None:
     """Run all services of a config until SIGTERM or SIGINT.
 
     Args:
         config: the settings.
+        read_config: reads them anew, on SIGHUP.
         ready: called once every port listens.
 
     Raises:
@@ -55,11 +56,12 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
     become(config.user)
     require_own(config.data, sqlite_file(config.database, config.data))
     mark_running(config.data)
-    host = Host(config, reactor, listeners, tls)
+    host = Host(config, read_config, reactor, listeners, tls)
     trouble: list[Failure] = []
 
     async def start() -> None:
         await host.start()
+        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(host.reload))
         maillog.started(listeners.describe())
         systemd.notify(systemd.READY)
         systemd.tell_alive(reactor, os.environ)
@@ -70,7 +72,7 @@ def serve(config: Config, *, ready: Callable[[], None]) -> None:
         reactor.stop()
 
     def begin() -> None:
-        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(host.reload))
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what it would have us read is new as yet
         Deferred.fromCoroutine(start()).addErrback(give_up)
 
     def end() -> Deferred[None]:

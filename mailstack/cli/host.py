@@ -48,6 +48,10 @@ class Host:
     @cached_property
     def config(self) -> "Config":
         """The settings; ConfigError when they cannot be used."""
+        return self.read_config()
+
+    def read_config(self) -> "Config":
+        """The settings as they stand now; ConfigError when they cannot be used."""
         from mailstack.config_file import load_config
 
         return load_config(self.config_file, os.environ)

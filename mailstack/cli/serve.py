@@ -20,7 +20,7 @@ def command(host: Host) -> None:
 
     Prints `ready` once every port listens, and before it, as long as there is no administrator, the address of the
     page that makes the first one. Then comes a line for every mail event. SIGTERM ends it when running
-    transactions have ended; SIGHUP reads the certificate again.
+    transactions have ended; SIGHUP reads config and certificate again and says what changed and what needs a restart.
     """
     serve_config(host)
 
@@ -33,7 +33,7 @@ def serve_config(host: Host) -> None:
     require_head(host)
     set_up = _set_up_line(host)
     host.close()
-    serving.serve(host.config, ready=lambda: _say_ready(set_up))
+    serving.serve(host.config, read_config=host.read_config, ready=lambda: _say_ready(set_up))
 
 
 def _say_ready(set_up: str | None) -> None:

@@ -26,6 +26,11 @@ class ConnectionBounds:
         self._open: Counter[str] = Counter()
         self._count = 0
 
+    def resize(self, total: int, per_address: int) -> None:
+        """Other bounds from now on; who is in stays."""
+        self._total = total
+        self._per_address = per_address
+
     def __len__(self) -> int:
         return self._count
 

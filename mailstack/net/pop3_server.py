@@ -92,6 +92,11 @@ class Pop3ServerFactory(ServerFactory):
         self.secret = secret
         self.connections: OpenConnections[Pop3Server] = OpenConnections(clock)
 
+    def take_settings(self, settings: Pop3) -> None:
+        """Other bounds and time-outs from now on."""
+        self.settings = settings
+        self.bounds.resize(settings.max_connections, settings.max_connections_per_address)
+
     def buildProtocol(self, addr: IAddress | None) -> "Pop3Server":
         """Serve a connection."""
         return Pop3Server(self)

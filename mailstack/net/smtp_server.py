@@ -65,17 +65,30 @@ class SmtpServerFactory(ServerFactory):
         self.implicit_tls = implicit_tls
         self.is_stopping = False
         self.connections: OpenConnections[SmtpConnection] = OpenConnections(clock)
-        self.profile = Profile(
-            hostname=hostname,
-            service=service,
-            offers_tls=tls is not None,
+        self._hostname = hostname
+        self._service = service
+        self._secret = secret
+        self.profile = self._make_profile()
+
+    def _make_profile(self) -> Profile:
+        limits = self.limits
+        return Profile(
+            hostname=self._hostname,
+            service=self._service,
+            offers_tls=self.tls is not None,
             max_message_size=limits.max_message_size,
             max_recipients=limits.max_recipients,
             max_line=limits.max_line,
             soft_errors=limits.soft_errors,
             hard_errors=limits.hard_errors,
-            secret=secret,
+            secret=self._secret,
         )
+
+    def take_settings(self, limits: Smtp) -> None:
+        """Other bounds and time-outs for the connections that come; those that stand go on as they began."""
+        self.limits = limits
+        self.bounds.resize(limits.max_connections, limits.max_connections_per_address)
+        self.profile = self._make_profile()
 
     def buildProtocol(self, addr: IAddress | None) -> SmtpConnection:
         """One more connection."""

@@ -51,6 +51,11 @@ def notify(state: str) -> None:
             return  # nobody waits for our word, and the mail must go on
 
 
+def status(line: str) -> str:
+    """What `systemctl status` shows, in one line."""
+    return f"STATUS={line}"
+
+
 def reloading() -> str:
     """The state while settings are read anew; `READY` ends it. The time is what `Type=notify-reload` asks for."""
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"

@@ -23,17 +23,15 @@ class ServerTls:
     """Our certificate and key, TLS 1.2 and later. `reload` takes new files for the connections that follow."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
-        self._certificate = certificate
-        self._key = key
-        self._context = self._load()
+        self._context = _load(certificate, key)
 
-    def reload(self) -> None:
-        """Read the files again; on an error the old certificate stays in use.
+    def reload(self, certificate: Path, key: Path) -> None:
+        """Read the files again, or others; on an error the old certificate stays in use.
 
         Raises:
             TlsFilesError: the files cannot be read or do not belong together.
         """
-        self._context = self._load()
+        self._context = _load(certificate, key)
 
     def ends_at(self) -> datetime:
         """When the certificate in use ends, UTC."""
@@ -41,27 +39,28 @@ class ServerTls:
         assert certificate is not None  # noqa: S101  # `_load` gave it one
         return certificate.to_cryptography().not_valid_after_utc
 
-    def _load(self) -> SSL.Context:
-        context = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
-        try:
-            for path in (self._certificate, self._key):
-                path.read_bytes()  # an OSError names the file, OpenSSL's own error does not
-            context.use_certificate_chain_file(str(self._certificate))
-            context.use_privatekey_file(str(self._key))
-            context.check_privatekey()
-        except OSError as error:
-            raise TlsFilesError(
-                f"{error.filename} cannot be read ({error.strerror}); let our user read it, or start again as root"
-            ) from None
-        except SSL.Error:
-            raise TlsFilesError(
-                f"{self._certificate} and {self._key} are no certificate and its key in PEM form; name the right pair"
-            ) from None
-        return context
-
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """The connection object for one more client."""
         return SSL.Connection(self._context, None)
+
+
+def _load(certificate: Path, key: Path) -> SSL.Context:
+    context = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
+    try:
+        for path in (certificate, key):
+            path.read_bytes()  # an OSError names the file, OpenSSL's own error does not
+        context.use_certificate_chain_file(str(certificate))
+        context.use_privatekey_file(str(key))
+        context.check_privatekey()
+    except OSError as error:
+        raise TlsFilesError(
+            f"{error.filename} cannot be read ({error.strerror}); let our user read it, or start again as root"
+        ) from None
+    except SSL.Error:
+        raise TlsFilesError(
+            f"{certificate} and {key} are no certificate and its key in PEM form; name the right pair"
+        ) from None
+    return context
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -135,6 +135,10 @@ class Attempts:
         self._token = token
         self._clock = clock
 
+    def take_policy(self, policy: RetryPolicy) -> None:
+        """Another schedule from now on."""
+        self._policy = policy
+
     async def deliver(self, unit: Unit, route: Route, kept: StoredContent | None) -> Tried:
         """Try once, by the route."""
         if route.next_hop is None:

@@ -7,7 +7,7 @@ try.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -104,6 +104,12 @@ class QueueRunner:
         self._tasks: set[Promise[None]] = set()
         self._drained: Promise[None] | None = None
         self._is_looking_after = False
+
+    def take_settings(self, policy: RetryPolicy, keep_history: timedelta) -> None:
+        """Another schedule for the attempts that come, another time to keep timelines."""
+        self._policy = policy
+        self._attempts.take_policy(policy)
+        self._bounds = replace(self._bounds, keep_history=keep_history)
 
     # --- life ---
 

@@ -44,6 +44,10 @@ class Inbound:
         self._room = room
         self._ask_sender_domain = ask_sender_domain
 
+    def take_settings(self, config: Config) -> None:
+        """Other bounds from now on."""
+        self._config = config
+
     async def connected(self, session: SessionFacts) -> Reply | None:
         """Everybody may speak."""
         return None

@@ -88,6 +88,10 @@ class Intake:
         self._terms = terms
         self._submitted = submitted
 
+    def take_settings(self, terms: Terms) -> None:
+        """Judge submissions by other terms from now on."""
+        self._terms = terms
+
     def new_queue_id(self) -> str:
         """A queue ID for a message that starts now."""
         return make_queue_id(datetime.now(UTC).timestamp(), self._random_bits(25))

@@ -31,6 +31,10 @@ class Room:
         self._database = database
         self._max_message_size = max_message_size
 
+    def take_settings(self, max_message_size: int) -> None:
+        """Another largest message from now on."""
+        self._max_message_size = max_message_size
+
     def refuse_mail(self) -> Reply | None:
         """The refusal of any mail while a disk is low, or None; asked at MAIL and again while long content comes."""
         is_low = any(is_disk_low(*free_space(folder), self._max_message_size) for folder in self._folders)

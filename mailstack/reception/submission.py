@@ -58,6 +58,10 @@ class Submission:
         self._logins = logins
         self._allowances = allowances
 
+    def take_settings(self, config: Config) -> None:
+        """Other bounds from now on."""
+        self._config = config
+
     async def connected(self, session: SessionFacts) -> Reply | None:
         """Everybody may try to log in."""
         return None

@@ -55,13 +55,17 @@ class SendingWatch:
         self._database = database
         self._keeper = keeper
         self._notices = notices
-        self._first_time = BurstRule(limits.freeze_first_time, limits.freeze_factor)
-        self._networks = BurstRule(limits.freeze_networks, limits.freeze_factor)
-        self._is_freezing = limits.freeze
+        self.take_settings(limits)
         self._now = now
         self._looked: dict[int, float] = {}
         self._seen: dict[tuple[int, str], float] = {}
         self._tasks: set[Deferred[None]] = set()
+
+    def take_settings(self, limits: Limits) -> None:
+        """Other bounds of what a burst is, from now on."""
+        self._first_time = BurstRule(limits.freeze_first_time, limits.freeze_factor)
+        self._networks = BurstRule(limits.freeze_networks, limits.freeze_factor)
+        self._is_freezing = limits.freeze
 
     def submitted(self, who: Submitter, kept: Kept) -> None:
         """A submission is in the commit."""

@@ -138,6 +138,63 @@ def test_sighup_takes_a_new_certificate(host: Host) -> None:
     assert host.stop() == 0
 
 
+def reload(host: Host, **settings: object) -> str:
+    """Write other settings, SIGHUP; the line that says what became of it."""
+    host.settings.update(settings)
+    host.write_config()
+    before = len(host.log_text())
+    assert host.process is not None
+    host.process.send_signal(signal.SIGHUP)
+
+    def told() -> list[str]:
+        return [line for line in host.log_text()[before:].splitlines() if " reloaded " in line or " trouble " in line]
+
+    return wait_until(told, "a word about the reload")[0]
+
+
+def test_sighup_takes_other_settings_and_no_session_is_dropped(host: Host) -> None:
+    host.init()
+    host.add_domain("example.test")
+    host.add_account(ALICE)
+    host.start()
+    with host.mx() as before, host.submission(ALICE) as logged_in:
+        fetching = host.maildrop(ALICE)
+        told = reload(host, smtp={"max_message_size": "1M", "check_sender_domain": False}, queue={"retry": ["9m"]})
+        taken = "smtp.max_message_size, smtp.check_sender_domain, queue.retry"
+        assert told.endswith(f'certificate=read changed="{taken}" needs_restart=nothing')
+        with host.mx() as after:
+            assert after.esmtp_features["size"] == str(1024 * 1024)
+        assert before.esmtp_features["size"] == str(50 * 1024 * 1024)
+        send(before, BOB, [ALICE], letter(BOB, ALICE).as_bytes(policy=SMTP))
+        send(logged_in, ALICE, [ALICE], letter(ALICE, ALICE).as_bytes(policy=SMTP))
+        assert fetching.stat()[0] == 0
+        fetching.quit()
+    assert len(host.wait_for_mail(ALICE, 2)) == 2
+    assert host.stop() == 0
+
+
+def test_a_reload_bounds_those_who_come_later(host: Host) -> None:
+    host.init().start()
+    with host.mx() as before:
+        reload(host, smtp={"max_connections": 1})
+        with socket.create_connection((host.address, host.ports["smtp"]), timeout=10) as client:
+            assert client.recv(4) == b"421 "
+        assert before.noop()[0] == 250
+    assert host.stop() == 0
+
+
+def test_a_reload_says_what_needs_a_restart_and_a_wrong_config_changes_nothing(host: Host) -> None:
+    host.init().start()
+    told = reload(host, inline_content="1K", smtp={"max_recipients": 7})
+    assert told.endswith("changed=smtp.max_recipients needs_restart=inline_content")
+    told = reload(host, smtp={"max_recipients": 8, "max_line": "many"})
+    assert "trouble what=config" in told
+    assert "max_line" in told
+    told = reload(host, smtp={"max_recipients": 7})
+    assert told.endswith("changed=nothing needs_restart=inline_content")
+    assert host.stop() == 0
+
+
 @needs_root
 def test_a_user_who_may_not_write_the_data_is_told_so(host: Host) -> None:
     host.init()
@@ -177,6 +234,7 @@ def test_sockets_of_systemd_are_served_and_it_hears_of_the_host(host: Host, publ
         assert host.process is not None
         host.process.send_signal(signal.SIGHUP)
         assert manager.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert manager.recv(200) == b"STATUS=reloaded; changed: nothing; needs a restart: nothing"
         assert manager.recv(100) == b"READY=1"
         assert host.stop() == 0
         assert manager.recv(100) == b"STOPPING=1"
