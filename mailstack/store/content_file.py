@@ -54,7 +54,8 @@ class ContentFile:
 def make_private_folder(folder: Path) -> None:
     """Make a folder for its owner alone, unless it is there."""
     if not folder.is_dir():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
         _leave_to_owner(folder)
 
 
