@@ -21,6 +21,8 @@ def upgrade(host: Host) -> None:
     A new one gets the sending limits that a new host starts with.
     """
     before = migrate.current(host.config.database)
+    if migrate.is_newer(before):
+        raise Refused(f"the database is at {migrate.missing(before)}")
     migrate.upgrade(host.config.database)
     if before is None:
         host.write(limits.set_first_rules)
@@ -34,15 +36,13 @@ def current(host: Host) -> None:
     """Print the database's version, and the one this program needs when that is another."""
     revision = migrate.current(host.config.database)
     click.echo(revision or "nothing")
-    if revision != migrate.head():
-        click.echo(f"this version needs {migrate.head()}; run `mailstack db upgrade`", err=True)
+    missing = migrate.missing(revision)
+    if missing is not None:
+        click.echo(f"the database is at {missing}", err=True)
 
 
 def require_head(host: Host) -> None:
     """Raise `Refused` unless the database is at the version this program needs."""
-    revision = migrate.current(host.config.database)
-    if revision != migrate.head():
-        raise Refused(
-            f"the database is at {revision or 'nothing'}, this version needs {migrate.head()}; "
-            "stop the server, make a backup, run `mailstack db upgrade`"
-        )
+    missing = migrate.missing(migrate.current(host.config.database))
+    if missing is not None:
+        raise Refused(f"the database is at {missing}")

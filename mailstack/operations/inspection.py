@@ -73,11 +73,8 @@ def _database(config: Config, now: datetime) -> Iterator[Finding]:
     try:
         if database.is_sqlite and not os.path.exists(str(database.url.database)):
             yield Finding(f"database: {database.url.database} does not exist; make it with `mailstack db upgrade`")
-        elif (revision := migrate.current(config.database)) != migrate.head():
-            yield Finding(
-                f"database: it is at {revision or 'nothing'}, this version needs {migrate.head()}; "
-                "run `mailstack db upgrade`"
-            )
+        elif (missing := migrate.missing(migrate.current(config.database))) is not None:
+            yield Finding(f"database: it is at {missing}")
         else:
             directory = database.read_now(lambda connection: load_directory(connection, config.hostname))
             if directory is not None:

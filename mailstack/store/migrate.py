@@ -23,7 +23,7 @@ _ONE_AT_A_TIME = 0x6D61696C  # 'mail': nodes of one database that are upgraded t
 
 def head() -> str:
     """The revision that this version of the program needs."""
-    revision = ScriptDirectory.from_config(_alembic_config()).get_current_head()
+    revision = _steps().get_current_head()
     assert revision is not None  # noqa: S101 - there is a first migration
     return revision
 
@@ -50,6 +50,21 @@ def current(url: str, data: Path = Path()) -> str | None:
         raise _translated(error) from error
     finally:
         engine.dispose()
+
+
+def is_newer(revision: str | None) -> bool:
+    """Whether a newer version of the program made that revision: this one has no step to it."""
+    return revision is not None and revision not in {step.revision for step in _steps().walk_revisions()}
+
+
+def missing(revision: str | None) -> str | None:
+    """Why this version of the program cannot use a database of that revision, and the mend; None = it can."""
+    if revision == head():
+        return None
+    if is_newer(revision):
+        return f"{revision} of a newer version; run that one, or restore the backup from before its upgrade"
+    needed = f"{revision or 'nothing'}, this version needs {head()}"
+    return f"{needed}; stop the server, make a backup, run `mailstack db upgrade`"
 
 
 def upgrade(url: str, data: Path = Path()) -> None:
@@ -83,6 +98,10 @@ def _upgrade(engine: Engine) -> None:
             command.upgrade(_alembic_config(connection), "head")
             if is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                 raise RuntimeError("the upgrade would break references between tables; nothing was changed")
+
+
+def _steps() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic_config())
 
 
 def _alembic_config(connection: Connection | None = None) -> AlembicConfig:

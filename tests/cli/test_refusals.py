@@ -1,8 +1,10 @@
 """What goes wrong is one line with the mend; 0 done, 1 refused, 2 usage."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,15 @@ def test_an_empty_database_says_how_to_fill_it(shell: Shell) -> None:
     assert "mailstack db upgrade" in shell.refusal("domain", "list")
     assert "mailstack db upgrade" in shell.refusal("serve")
     assert "mailstack db upgrade" in shell.run("check", expect=1).stdout
+
+
+def test_a_database_of_a_newer_version_is_left_alone(shell: Shell) -> None:
+    with closing(sqlite3.connect(shell.folder / "mailstack.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    for command in (["db", "upgrade"], ["serve"]):
+        assert "the database is at 9999 of a newer version; run that one" in shell.refusal(*command)
+    assert "database: it is at 9999 of a newer version" in shell.run("check", expect=1).stdout
+    assert "upgrade`" not in shell.run("db", "current").stderr
 
 
 def test_a_fault_of_ours_is_one_line_too(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
