@@ -59,7 +59,7 @@ class _Undone(Exception):
 def account_scope(address: str) -> Scope:
     """The scope of an account as it was typed; `Refused` when it is no address."""
     wanted = read_address(address)
-    return Scope(wanted.domain, wanted.local.lower())
+    return Scope(wanted.domain, wanted.local_key)
 
 
 def domain_scope(name: str) -> Scope:

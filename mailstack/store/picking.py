@@ -29,7 +29,7 @@ class Scope:
 
     domain: str
     local_part: str | None = None
-    """Lower case; None = the whole domain."""
+    """`Address.local_key`; None = the whole domain."""
 
     @property
     def key(self) -> str:
