@@ -29,8 +29,8 @@ NOUNS = {
     "admin": "who may sign in to the panel",
     "dns": "what DNS must say of a domain, and what it says",
     "import": "mail from another host's mailbox",
-    "backup": "write the database and all mail to a file",
-    "restore": "make an empty host the one that was backed up",
+    "backup": "write all of the host to one file",
+    "restore": "bring a host, a domain or an account back from a backup",
     "db": "the database's version",
 }
 _MODULES = {"import": "import_mail"}
