@@ -1,5 +1,6 @@
 """A host is backed up by one command and restored by another."""
 
+import errno
 import fcntl
 import gzip
 import os
@@ -209,3 +210,15 @@ def test_each_run_is_remembered(shell: Shell, tmp_path: Path) -> None:
     assert "not overwritten" in runs.last.error
     assert runs.last_good is not None
     assert (runs.last_good.place, runs.last_good.size_octets) == (f"{tmp_path}/a", (tmp_path / "a").stat().st_size)
+
+
+def test_a_full_disk_leaves_nothing_behind(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(shell)
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert "No space left" in shell.refusal("backup", str(tmp_path / "a"))
+    assert not list(tmp_path.glob("a*"))
+    assert "the last run failed: No space left" in shell.run("check").stdout
