@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from mailstack.store import migrate
 from mailstack.store.database import Database
@@ -112,3 +112,36 @@ def test_a_new_rule_of_an_upgraded_host_gets_a_new_number(old_url: str, tmp_path
     numbers = database.read_now(lambda connection: rows(connection, "SELECT id FROM limit_rule"))
     assert len(set(numbers)) == 3
     database.close()
+
+
+def columns(engine: Engine) -> dict[tuple[str, str], bool]:
+    """Each column of each table, and whether a row may leave it out."""
+    seen = inspect(engine)
+    return {
+        (table, column["name"]): bool(column["nullable"] or column["default"] is not None)
+        for table in seen.get_table_names()
+        for column in seen.get_columns(table)
+    }
+
+
+def test_the_release_before_goes_on_with_the_new_tables(old_url: str) -> None:
+    """An upgrade can be gone back on: the program of before reads and writes on, beside what it does not know."""
+    engine = writer_engine(parse_url(old_url, Path()))
+    before = columns(engine)
+    migrate.upgrade(old_url)
+    after = columns(engine)
+    assert before.keys() <= after.keys()
+    old_tables = {table for table, _ in before}
+    new = {key: optional for key, optional in after.items() if key[0] in old_tables and key not in before}
+    assert [key for key, optional in new.items() if not optional] == []
+    assert [key for key, optional in before.items() if optional and not after[key]] == []
+    with engine.begin() as connection:
+        written = list(dict.fromkeys(statement.split()[2] for statement in OLD))
+        for table in ("known_recipient", *reversed(written)):
+            connection.execute(text(f"DELETE FROM {table}"))
+        for statement in OLD:
+            connection.execute(text(statement), {"body": b"abc"} if ":body" in statement else {})
+        for table in sorted(old_tables):
+            names = ", ".join(column for name, column in before if name == table)
+            connection.execute(text(f"SELECT {names} FROM {table}"))
+    engine.dispose()
