@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 from tests.host import free_ports
+from tests.lab.needs import needs
+
+pytestmark = needs("ss")
 
 ROOT = Path(__file__).parents[2]
 

@@ -28,6 +28,7 @@ PROGRAMS = {
     "fetchmail": "fetchmail",
     "getmail": "getmail6",
     "promtool": "prometheus",
+    "ss": "iproute2",
 }
 """The program a test runs and the Debian package that has it."""
 
