@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import globalLogPublisher
 
@@ -23,6 +24,10 @@ from tests.postgres import NoPostgres, PostgresServer
 
 ASYNC_TEST_SECONDS = 30
 """A test that needs longer says so: `@pytest.mark.async_seconds(120)`."""
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def _create_tables(url: str, data: Path) -> None:

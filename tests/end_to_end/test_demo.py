@@ -47,4 +47,4 @@ def test_the_pasted_commands_send_a_first_mail_and_fetch_it(tmp_path: Path) -> N
                 assert answer.status == 200, page
     finally:
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(60) == 0
+        assert demo.wait(120) == 0
