@@ -15,11 +15,10 @@ from mailstack.management import accounts, domains
 from mailstack.management.actor import Actor, Refused, record, require_all_domains
 from mailstack.management.acts import now_micros, read_address, read_domain
 from mailstack.store.acceptance import insert_entries, next_content_id
-from mailstack.store.content import StagedContent
+from mailstack.store.content import ContentStore, StagedContent
 from mailstack.store.database import Database
 from mailstack.store.directory import bump_version
 from mailstack.store.picking import OF_ACCOUNT, Picked, Row, Scope, pick, picked_contents
-from mailstack.store.restoring import stage
 from mailstack.store.schema import account, alias, alias_target, content, domain, limit_rule, mailbox, maildrop_entry
 
 BATCH_CONTENTS = 200
@@ -104,7 +103,7 @@ def restore_part(
         plan = database.write_now(lambda connection: _begin(connection, actor, scope, picked, dry_run))
     except _Undone as undone:
         return undone.plan.told
-    plan.told.mails = _put_mail(database, contents, source, plan, inline_octets)
+    plan.told.mails = _put_mail(database, ContentStore(contents, inline_octets), source, plan)
     return plan.told
 
 
@@ -207,13 +206,13 @@ def _missing(connection: Connection, picked: Picked, numbers: dict[int, int]) ->
     return missing
 
 
-def _put_mail(database: Database, contents: Path, source: Path, plan: _Plan, inline_octets: int) -> int:
+def _put_mail(database: Database, contents: ContentStore, source: Path, plan: _Plan) -> int:
     """Put the missing entries back, some in a commit; how many."""
     put = 0
     batch: list[tuple[StagedContent, list[Row]]] = []
     try:
         for number, member in picked_contents(source, set(plan.missing)):
-            batch.append((stage(contents, inline_octets, member), plan.missing[number]))
+            batch.append((contents.stage_now(member.blocks()), plan.missing[number]))
             if len(batch) == BATCH_CONTENTS or sum(len(one.body or b"") for one, _ in batch) > BATCH_OCTETS:
                 put += _commit(database, contents, batch)
                 batch = []
@@ -224,7 +223,7 @@ def _put_mail(database: Database, contents: Path, source: Path, plan: _Plan, inl
     return put
 
 
-def _commit(database: Database, contents: Path, batch: list[tuple[StagedContent, list[Row]]]) -> int:
+def _commit(database: Database, contents: ContentStore, batch: list[tuple[StagedContent, list[Row]]]) -> int:
     put, unneeded = database.write_now(lambda connection: _put_batch(connection, batch))
     _remove_files(contents, unneeded)
     return put
@@ -252,7 +251,5 @@ def _put_batch(connection: Connection, batch: list[tuple[StagedContent, list[Row
     return len(entries), unneeded
 
 
-def _remove_files(contents: Path, staged: list[StagedContent]) -> None:
-    for one in staged:
-        if one.file:
-            (contents / one.file).unlink(missing_ok=True)
+def _remove_files(contents: ContentStore, staged: list[StagedContent]) -> None:
+    contents.remove_files_now(one.file for one in staged)

@@ -89,6 +89,11 @@ class Member:
         """All of it."""
         return self.octets.readall() or b""
 
+    def blocks(self) -> Iterator[bytes]:
+        """All of it, some octets at a time."""
+        while block := self.octets.read(BLOCK_OCTETS):
+            yield block
+
     def lines(self) -> Iterator[bytes]:
         """All of it by lines."""
         return iter(io.BufferedReader(self.octets, BLOCK_OCTETS))

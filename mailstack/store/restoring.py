@@ -14,9 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, Table, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from mailstack.store.archive import BLOCK_OCTETS, BackupError, Member, read_head, read_members, verify_archive
-from mailstack.store.content import StagedContent
-from mailstack.store.content_file import ContentFile
+from mailstack.store.archive import BackupError, Member, read_head, read_members, verify_archive
+from mailstack.store.content import ContentStore
 from mailstack.store.database import Database
 from mailstack.store.schema import account, administrator, content, delivery, domain, mailbox, maildrop_entry, metadata
 from mailstack.store.snapshot import PAGE_ROWS, TABLES
@@ -48,10 +47,9 @@ def restore_backup(
 
 class _Restoring:
     def __init__(self, contents: Path, source: Path, revision: str, inline_octets: int) -> None:
-        self._contents = contents
+        self._contents = ContentStore(contents, inline_octets)
         self._source = source
         self._revision = revision
-        self._inline_octets = inline_octets
         self._files: list[str] = []
 
     def run(self, connection: Connection, send_queue: bool) -> int:
@@ -74,11 +72,10 @@ class _Restoring:
         return connection.scalar(select(func.count()).select_from(maildrop_entry)) or 0
 
     def remove_files(self) -> None:
-        for name in self._files:
-            (self._contents / name).unlink(missing_ok=True)
+        self._contents.remove_files_now(self._files)
 
     def _put_content(self, connection: Connection, number: int, member: Member) -> None:
-        staged = stage(self._contents, self._inline_octets, member)
+        staged = self._contents.stage_now(member.blocks())
         if staged.file:
             self._files.append(staged.file)
         connection.execute(insert(content).values(id=number, **asdict(staged)))
@@ -93,21 +90,6 @@ def open_backup(members: Iterator[Member], source: Path, revision: str) -> dict[
             "restore it with the version that made it, then upgrade"
         )
     return head
-
-
-def stage(contents: Path, inline_octets: int, member: Member) -> StagedContent:
-    """A content from a backup, ready for its row; when it raises, no file is left. Raises OSError, BackupError."""
-    if member.size <= inline_octets:
-        return StagedContent(member.size, member.read(), None)
-    file = ContentFile(contents)
-    try:
-        while block := member.octets.read(BLOCK_OCTETS):
-            file.append(block)
-        file.make_durable()
-    except BaseException:
-        file.remove()
-        raise
-    return StagedContent(member.size, None, file.name)
 
 
 def row_pages(table: Table, member: Member) -> Iterator[list[dict[str, Any]]]:
